@@ -1,0 +1,1 @@
+//! Model files: which exist, where they come from, and getting them here whole.

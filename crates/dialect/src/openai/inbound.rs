@@ -1,0 +1,5 @@
+//! Not built yet.
+use message::{Failure, Operation};
+pub fn read(_: Operation, _: &[u8]) -> Result<crate::Inbound, Failure> {
+    todo!()
+}

@@ -1,0 +1,1 @@
+//! A Call answered here, by open weights, on llama.cpp kernels.

@@ -1,0 +1,173 @@
+//! One request to a model, as it travels down from the front door.
+//!
+//! A call keeps the client's own bytes and a shallow [`Head`]; the body is decoded
+//! into a [`Chat`] only when somebody asks ([`Call::chat`]): a target that speaks the
+//! client's dialect never does, and gets the bytes as they came.
+
+use std::fmt;
+use std::ops::Range;
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
+
+use bytes::Bytes;
+use http::HeaderMap;
+
+use crate::{Chat, Failure};
+
+/// A vendor's API format, by the shape of its request and reply bodies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Dialect {
+    /// Amazon Bedrock Converse and ConverseStream.
+    BedrockConverse,
+    /// Amazon Bedrock InvokeModel: a model family's own body inside AWS framing.
+    BedrockInvoke,
+    /// Anthropic Messages.
+    Anthropic,
+    /// OpenAI Chat Completions.
+    OpenAiChat,
+}
+
+impl Dialect {
+    /// The name used in configuration, logs and headers.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::BedrockConverse => "bedrock-converse",
+            Self::BedrockInvoke => "bedrock-invoke",
+            Self::Anthropic => "anthropic",
+            Self::OpenAiChat => "openai-chat",
+        }
+    }
+}
+
+impl fmt::Display for Dialect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// What a call asks of a model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Operation {
+    /// Generate the next turn of a conversation.
+    Chat,
+    /// Count the input tokens of a conversation without generating.
+    CountTokens,
+}
+
+/// A request's identity, given at the door and shown to the client in its vendor's
+/// own header; also the name to look for in logs.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct RequestId(Arc<str>);
+
+impl RequestId {
+    /// Wraps an id made by the caller (a UUID; unique per request).
+    pub fn new(id: impl Into<Arc<str>>) -> Self {
+        Self(id.into())
+    }
+
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Who a credential stands for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Principal {
+    /// Id of the key (`key_…`), or `dev` under `serve --dev`.
+    pub key_id: Arc<str>,
+    /// The key's human name.
+    pub name: Arc<str>,
+}
+
+/// What one pass over the body tells without decoding it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Head {
+    /// The model as the client named it (percent-decoded when it came in a path).
+    pub model: String,
+    /// Byte range of the top-level `model` value in the body, quotes included; `None`
+    /// where the dialect carries the model in its path.
+    pub model_span: Option<Range<usize>>,
+    /// Whether the client wants a stream.
+    pub stream: bool,
+    /// The client's cap on output tokens, if it set one.
+    pub max_tokens: Option<u64>,
+}
+
+/// Turns a call's body into a [`Chat`]; each dialect hands its own to [`Call::new`].
+pub type Decode = fn(&Call) -> Result<Chat, Failure>;
+
+/// One request to a model. Cheap to clone: a retry sends the same call again.
+#[derive(Clone)]
+pub struct Call {
+    /// The request's identity.
+    pub id: RequestId,
+    /// What is asked.
+    pub operation: Operation,
+    /// The dialect of `body`: the caller's home.
+    pub dialect: Dialect,
+    /// The shallow facts of `body`.
+    pub head: Head,
+    /// The body exactly as received.
+    pub body: Bytes,
+    /// The request's headers, credentials removed. A same-dialect target forwards an
+    /// allowlist of them; decoders read those that change meaning.
+    pub headers: Arc<HeaderMap>,
+    /// Who asks.
+    pub principal: Principal,
+    /// When the request line was read.
+    pub received: Instant,
+    decode: Decode,
+    chat: Arc<OnceLock<Result<Chat, Failure>>>,
+}
+
+/// Everything [`Call::new`] needs; see the fields of [`Call`].
+#[allow(missing_docs)]
+pub struct NewCall {
+    pub id: RequestId,
+    pub operation: Operation,
+    pub dialect: Dialect,
+    pub head: Head,
+    pub body: Bytes,
+    pub headers: Arc<HeaderMap>,
+    pub principal: Principal,
+    pub received: Instant,
+    pub decode: Decode,
+}
+
+impl Call {
+    /// Makes a call whose body has not been decoded.
+    pub fn new(new: NewCall) -> Self {
+        let NewCall { id, operation, dialect, head, body, headers, principal, received, decode } = new;
+        let chat = Arc::default();
+        Self { id, operation, dialect, head, body, headers, principal, received, decode, chat }
+    }
+
+    /// The decoded conversation; decoded on first use, then shared by all clones.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidRequest`](crate::ErrorKind::InvalidRequest) naming the field
+    /// path, when the body is not what its dialect says.
+    pub fn chat(&self) -> Result<&Chat, Failure> {
+        self.chat.get_or_init(|| (self.decode)(self)).as_ref().map_err(Failure::clone)
+    }
+}
+
+impl fmt::Debug for Call {
+    /// Without the body and headers: prompts do not belong in logs.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Call")
+            .field("id", &self.id)
+            .field("operation", &self.operation)
+            .field("dialect", &self.dialect)
+            .field("head", &self.head)
+            .field("body_bytes", &self.body.len())
+            .finish_non_exhaustive()
+    }
+}

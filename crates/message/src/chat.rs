@@ -1,0 +1,167 @@
+//! A decoded conversation: what every dialect's request body means.
+//!
+//! Lossless at home: what a dialect says that has no field here stays in `extra`
+//! (at the level where it stood) and is written back only by the same dialect; any
+//! other dialect reports it as [`Dropped`](crate::Dropped).
+
+use serde_json::{Number, Value};
+
+use crate::{Block, Dialect, Extra, Tool, ToolChoice};
+
+/// Who speaks a [`Message`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// Instructions inside the conversation (OpenAI anywhere; Anthropic and Converse mid-conversation).
+    System,
+    /// OpenAI's newer word for instructions; means [`Role::System`] elsewhere.
+    Developer,
+    /// The person or program asking.
+    User,
+    /// The model.
+    Assistant,
+    /// One tool's result (OpenAI). Anthropic and Converse carry results in user turns.
+    Tool,
+}
+
+/// One turn.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Message {
+    /// Who speaks.
+    pub role: Role,
+    /// What is said, in order.
+    pub content: Vec<Block>,
+    /// The dialect wrote the content as a bare string (kept for home).
+    pub plain: bool,
+    /// Unknown fields of the message.
+    pub extra: Extra,
+}
+
+impl Message {
+    /// A message of one text block.
+    pub fn text(role: Role, text: impl Into<String>) -> Self {
+        Self { role, content: vec![Block::text(text)], plain: true, extra: Extra::new() }
+    }
+}
+
+/// How tokens are chosen and when generation ends. `None` means "the model's default".
+///
+/// Floats stay [`Number`]s so that `1` and `1.0` survive a round trip.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Sampling {
+    /// Most output tokens to generate.
+    pub max_tokens: Option<u64>,
+    /// Softmax temperature; 0 is greedy.
+    pub temperature: Option<Number>,
+    /// Nucleus mass, 0 to 1.
+    pub top_p: Option<Number>,
+    /// Keep only the k likeliest tokens.
+    pub top_k: Option<u64>,
+    /// Keep tokens at least this fraction as likely as the likeliest.
+    pub min_p: Option<Number>,
+    /// Additive penalty on tokens already seen, −2 to 2.
+    pub presence_penalty: Option<Number>,
+    /// Additive penalty per occurrence, −2 to 2.
+    pub frequency_penalty: Option<Number>,
+    /// Multiplicative penalty (llama.cpp, vLLM); 1 is none.
+    pub repetition_penalty: Option<Number>,
+    /// Same seed, same prompt, same model: same answer.
+    pub seed: Option<i64>,
+    /// Strings that end the answer and are not part of it.
+    pub stop: Vec<String>,
+    /// Log-probabilities wanted: `Some(n)` = of the chosen token and its `n` best alternatives.
+    pub logprobs: Option<u8>,
+}
+
+/// The form the answer must take.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub enum OutputFormat {
+    /// Free text.
+    #[default]
+    Text,
+    /// Any JSON object.
+    JsonObject,
+    /// JSON that satisfies a schema.
+    JsonSchema {
+        /// The format's name (OpenAI and Converse ask for one).
+        name: Option<String>,
+        /// What it is for.
+        description: Option<String>,
+        /// The JSON Schema.
+        schema: Value,
+        /// OpenAI's `strict`.
+        strict: Option<bool>,
+    },
+}
+
+/// How hard to think, on the union of the vendors' scales.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[allow(missing_docs)]
+pub enum Effort {
+    None,
+    Minimal,
+    Low,
+    Medium,
+    High,
+    XHigh,
+    Max,
+}
+
+/// What the caller said about thinking.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Reasoning {
+    /// On, off, or the model's choice (`None`).
+    pub enabled: Option<bool>,
+    /// How hard.
+    pub effort: Option<Effort>,
+    /// Most thinking tokens.
+    pub budget_tokens: Option<u64>,
+}
+
+/// A whole decoded request.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Chat {
+    /// The dialect it was decoded from: the only one that may write `extra` back.
+    pub home: Dialect,
+    /// Instructions that stand outside the conversation (Anthropic, Converse).
+    pub system: Vec<Block>,
+    /// The dialect wrote the system prompt as a bare string.
+    pub system_plain: bool,
+    /// The turns, in order.
+    pub messages: Vec<Message>,
+    /// Tools the model may call.
+    pub tools: Vec<Tool>,
+    /// Whether and which tool must be called.
+    pub tool_choice: Option<ToolChoice>,
+    /// Whether several tools may be called in one turn.
+    pub parallel_tool_calls: Option<bool>,
+    /// How tokens are chosen.
+    pub sampling: Sampling,
+    /// The form the answer must take.
+    pub output: OutputFormat,
+    /// What was said about thinking.
+    pub reasoning: Option<Reasoning>,
+    /// The end user, as the client names them (`user`, `metadata.user_id`).
+    pub user: Option<String>,
+    /// Unknown fields of the request.
+    pub extra: Extra,
+}
+
+impl Chat {
+    /// An empty conversation from `home`.
+    pub fn new(home: Dialect) -> Self {
+        Self {
+            home,
+            system: Vec::new(),
+            system_plain: false,
+            messages: Vec::new(),
+            tools: Vec::new(),
+            tool_choice: None,
+            parallel_tool_calls: None,
+            sampling: Sampling::default(),
+            output: OutputFormat::Text,
+            reasoning: None,
+            user: None,
+            extra: Extra::new(),
+        }
+    }
+}

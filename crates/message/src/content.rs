@@ -1,0 +1,136 @@
+//! What a turn is made of.
+
+use serde_json::{Map, Value};
+
+use crate::Dialect;
+
+/// Fields a dialect has and the hub does not, kept for that dialect.
+pub type Extra = Map<String, Value>;
+
+/// One piece of content, with what applies to any piece.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Block {
+    /// The content.
+    pub kind: BlockKind,
+    /// The prompt up to and including this block should be cached.
+    pub cache: Option<CacheMarker>,
+    /// Unknown fields of the block.
+    pub extra: Extra,
+}
+
+impl Block {
+    /// A block without a cache marker or unknown fields.
+    pub fn new(kind: BlockKind) -> Self {
+        Self { kind, cache: None, extra: Extra::new() }
+    }
+
+    /// A text block.
+    pub fn text(text: impl Into<String>) -> Self {
+        Self::new(BlockKind::Text(text.into()))
+    }
+
+    /// The text, if this is a text block.
+    pub fn as_text(&self) -> Option<&str> {
+        match &self.kind {
+            BlockKind::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+}
+
+/// The kinds of content.
+#[derive(Debug, Clone, PartialEq)]
+pub enum BlockKind {
+    /// Plain text.
+    Text(String),
+    /// A picture.
+    Image(Media),
+    /// A PDF, spreadsheet, text file and the like.
+    Document(Media),
+    /// Sound.
+    Audio(Media),
+    /// A film.
+    Video(Media),
+    /// The model calls a tool.
+    ToolUse {
+        /// Pairs the call with its result.
+        id: String,
+        /// The tool's name.
+        name: String,
+        /// The arguments as JSON text (OpenAI's clients send text, which may even be
+        /// malformed; keeping text loses nothing).
+        input: String,
+        /// Who runs it.
+        origin: ToolOrigin,
+    },
+    /// What a tool answered.
+    ToolResult {
+        /// The id of the tool use.
+        id: String,
+        /// The answer.
+        content: Vec<Block>,
+        /// The dialect wrote the content as a bare string.
+        plain: bool,
+        /// The tool failed, and said so. `None`: the dialect did not say.
+        is_error: Option<bool>,
+    },
+    /// The model's reasoning, shown.
+    Thinking {
+        /// The reasoning.
+        text: String,
+        /// Its vendor's seal; the block is only valid with it, unchanged.
+        signature: Option<String>,
+    },
+    /// The model's reasoning, encrypted by its vendor.
+    RedactedThinking(String),
+    /// The model declines (OpenAI's `refusal` part).
+    Refusal(String),
+    /// A block only its home dialect understands, whole.
+    Opaque {
+        /// Whose it is.
+        dialect: Dialect,
+        /// The block.
+        value: Value,
+    },
+}
+
+/// Who runs a tool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ToolOrigin {
+    /// The client.
+    #[default]
+    Client,
+    /// The model's vendor (web search and the like).
+    Server,
+}
+
+/// A file given to the model.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Media {
+    /// MIME type, such as `image/png`; `None` where the dialect does not say.
+    pub media_type: Option<String>,
+    /// File name or title.
+    pub name: Option<String>,
+    /// Where the bytes are.
+    pub source: MediaSource,
+}
+
+/// Where a file's bytes are.
+#[derive(Debug, Clone, PartialEq)]
+pub enum MediaSource {
+    /// In the request, base64 (standard alphabet, padded), as received.
+    Base64(String),
+    /// In the request, as text.
+    Text(String),
+    /// To be fetched.
+    Url(String),
+    /// Uploaded before (a file id, an S3 location), in the home dialect's words.
+    Reference(Value),
+}
+
+/// A prompt-cache marker (Anthropic `cache_control`, Converse `cachePoint`).
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct CacheMarker {
+    /// How long to keep it, as the vendors write it: `5m`, `1h`. `None`: their default.
+    pub ttl: Option<String>,
+}

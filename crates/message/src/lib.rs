@@ -1,0 +1,33 @@
+//! The vocabulary every other crate speaks.
+//!
+//! Down goes one [`Call`], up comes one [`Reply`]: a stream of [`Event`]s. Wire
+//! formats are turned into these types by `dialect`, answered by `engine` or
+//! `upstream` (both are a [`Service`]), and watched by the layers of `platform`
+//! in between. Data only: nothing in this crate opens a socket, a file or a clock
+//! other than to carry an instant somebody else read.
+
+mod call;
+mod chat;
+mod completion;
+mod content;
+mod credential;
+mod event;
+mod failure;
+mod model_card;
+mod reply;
+mod service;
+mod tool;
+mod usage;
+
+pub use call::{Call, Decode, Dialect, Head, NewCall, Operation, Principal, RequestId};
+pub use chat::{Chat, Effort, Message, OutputFormat, Reasoning, Role, Sampling};
+pub use completion::Completion;
+pub use content::{Block, BlockKind, CacheMarker, Extra, Media, MediaSource, ToolOrigin};
+pub use credential::{Credential, Presigned, Secret, SignedRequest};
+pub use event::{BlockHead, Delta, Event, FinishReason, Frame, Seen, TokenLogprob, TopLogprob};
+pub use failure::{AuthFault, Dropped, ErrorKind, Failure, Retry};
+pub use model_card::ModelCard;
+pub use reply::{EventStream, Form, Reply};
+pub use service::{BoxService, Service, service_fn};
+pub use tool::{Tool, ToolChoice, ToolKind};
+pub use usage::Usage;

@@ -1,0 +1,50 @@
+//! What comes back for a [`Call`](crate::Call).
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use futures_core::Stream;
+use http::{HeaderMap, StatusCode};
+
+use crate::{Dropped, Event, Failure};
+
+/// The pieces of an answer as they come. Dropping it cancels the work behind it.
+pub type EventStream = Pin<Box<dyn Stream<Item = Result<Event, Failure>> + Send>>;
+
+/// Which form the events have.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Form {
+    /// Decoded events, to be encoded in the client's dialect.
+    Events,
+    /// The target speaks the client's dialect: every event is an
+    /// [`Event::Frame`] to be written as it is, under this status and these headers.
+    Home {
+        /// The upstream's status.
+        status: StatusCode,
+        /// The upstream's headers the client may see (an allowlist).
+        headers: HeaderMap,
+    },
+}
+
+/// An answer under way.
+pub struct Reply {
+    /// Decoded or forwarded.
+    pub form: Form,
+    /// The target's own name for the model that answers.
+    pub model: Arc<str>,
+    /// What the target could not express of the call (shown in `x-outcrop-dropped`).
+    pub dropped: Vec<Dropped>,
+    /// The answer, in pieces.
+    pub events: EventStream,
+}
+
+impl fmt::Debug for Reply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reply")
+            .field("form", &self.form)
+            .field("model", &self.model)
+            .field("dropped", &self.dropped)
+            .finish_non_exhaustive()
+    }
+}

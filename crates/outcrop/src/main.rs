@@ -1,0 +1,2 @@
+//! The binary: config, then wire everything, then run; and the command line.
+fn main() {}

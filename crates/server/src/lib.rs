@@ -1,0 +1,1 @@
+//! HTTP: one port, every dialect. The only crate that knows HTTP servers.

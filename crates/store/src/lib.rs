@@ -1,0 +1,1 @@
+//! What must survive a restart: rows in SQLite, secrets sealed.

@@ -1,0 +1,1 @@
+//! A Call sent to another model server over HTTP.
