@@ -1,0 +1,66 @@
+# Outcrop: `make run` on a fresh machine ends with a model answering; `make test` with
+# every check passed. Both install what they need (Debian/Ubuntu; elsewhere they say what).
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+export PATH := $(HOME)/.cargo/bin:$(PATH)
+
+# llama.cpp is a few hundred C++ files: a compiler cache makes the next clean clone
+# build in minutes. Without ccache the build is only slower.
+export CMAKE_C_COMPILER_LAUNCHER ?= $(shell command -v ccache 2>/dev/null)
+export CMAKE_CXX_COMPILER_LAUNCHER ?= $(shell command -v ccache 2>/dev/null)
+
+# One profile and one target folder for run, tests and benchmarks: one native build.
+CARGO_BUILD := cargo build --release --locked
+OUTCROP := target/release/outcrop
+
+.PHONY: help setup build run model test lint deny unit conformance fuzz bench clean
+
+help: ## Show the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup: ## Install what a build needs
+	@scripts/setup.sh run
+
+build: setup ## Build the release binary
+	@$(MAKE) --no-print-directory compile
+
+# A second make, so that a compiler cache that setup has just installed is found.
+.PHONY: compile
+compile:
+	@$(CARGO_BUILD) --package outcrop
+
+run: build ## Build, fetch the default model, and serve it on 127.0.0.1:8080 and :8443
+	@exec $(OUTCROP) serve
+
+model: build ## Fetch the default model
+	@$(OUTCROP) pull smollm2-135m-instruct
+
+test: ## Set up everything, then lint, unit tests, real SDKs, fuzzing
+	@scripts/setup.sh test
+	@$(MAKE) --no-print-directory lint deny unit conformance fuzz
+
+lint: ## Formatting, clippy, the walls
+	@cargo fmt --all --check
+	@cargo clippy --release --locked --workspace --all-targets -- -D warnings
+	@cargo xtask tidy
+
+deny: ## Licences and sources of every dependency
+	@cargo deny --offline check bans licenses sources
+
+unit: compile model ## Rust tests of every layer, with the real model
+	@cargo nextest run --release --locked --workspace
+
+conformance: compile model ## Official SDKs against a live server
+	@.venv/bin/python -m pytest -q conformance
+
+fuzz: ## Every fuzz target for FUZZ_SECONDS (60)
+	@cargo xtask fuzz --seconds $(or $(FUZZ_SECONDS),60)
+
+bench: compile ## The gateway against a bare proxy
+	@cargo xtask bench gateway
+
+clean: ## Remove build results (models and keys stay)
+	@rm -rf target fuzz/target .venv conformance/js/node_modules
