@@ -1,0 +1,194 @@
+//! What can be typed: commands, arguments, help. What they do is in `command/`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// An open model cloud: Bedrock, Anthropic and OpenAI clients, any model, one binary.
+#[derive(Parser)]
+#[command(name = "outcrop", version, max_term_width = 100, after_help = "\
+Examples:
+  outcrop serve                          serve the default model on 127.0.0.1:8080
+  outcrop pull qwen3-0.6b                fetch a model of the catalog
+  outcrop chat                           talk to it in the terminal
+  outcrop keys create --name ci          a key for a program
+
+Data (models, keys, certificates) lies in $OUTCROP_HOME, by default ~/.local/share/outcrop.
+Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 not found,
+            4 a source or server could not be reached, 130 interrupted.")]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Serve models to every client
+    Serve(Serve),
+    /// Chat with a model in the terminal
+    Chat(Chat),
+    /// Fetch a model: resumes, verifies, falls back to the next source
+    Pull(Pull),
+    /// List the catalog and what is here
+    Models(Models),
+    /// Create, list and revoke keys
+    Keys(Keys),
+    /// Check the configuration without serving
+    Check(Check),
+    /// Show how clients come to trust this server's certificate
+    Trust(Trust),
+}
+
+/// Where the configuration comes from.
+#[derive(Args, Clone, Default)]
+pub(crate) struct ConfigSource {
+    /// Configuration file [default: ./outcrop.toml if there is one, else built-in defaults]
+    #[arg(long, short, env = "OUTCROP_CONFIG", value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+}
+
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  outcrop serve
+  outcrop serve --model qwen3-0.6b --model ./my-model.gguf
+  outcrop serve --config /etc/outcrop.toml --listen 0.0.0.0:8080
+  outcrop serve --dev                    any credential is accepted, loopback only")]
+pub(crate) struct Serve {
+    #[command(flatten)]
+    pub(crate) source: ConfigSource,
+    /// Address for HTTP (h1 and h2c)
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) listen: Option<SocketAddr>,
+    /// Address for HTTPS (h1 and h2)
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) tls_listen: Option<SocketAddr>,
+    /// A model to serve: catalog id or GGUF file; may be repeated
+    #[arg(long = "model", short, value_name = "ID|FILE")]
+    pub(crate) models: Vec<String>,
+    /// Accept any credential; refused unless both addresses are loopback
+    #[arg(long)]
+    pub(crate) dev: bool,
+}
+
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  outcrop chat
+  outcrop chat qwen3-0.6b --system 'Answer in one sentence.'
+  echo 'What is an outcrop?' | outcrop chat --max-tokens 60
+
+Inside: /help lists the commands; Ctrl-C stops an answer, Ctrl-D leaves.
+Without a server at --url, the model is loaded in this process.")]
+pub(crate) struct Chat {
+    /// Model to talk to [default: the first the server lists]
+    #[arg(value_name = "MODEL")]
+    pub(crate) model: Option<String>,
+    /// A running server
+    #[arg(long, env = "OUTCROP_URL", default_value = "http://127.0.0.1:8080")]
+    pub(crate) url: String,
+    /// Its key
+    #[arg(long, env = "OUTCROP_API_KEY", hide_env_values = true)]
+    pub(crate) key: Option<String>,
+    /// Instructions for the model
+    #[arg(long, short)]
+    pub(crate) system: Option<String>,
+    /// Most tokens of one answer
+    #[arg(long, default_value_t = 1024)]
+    pub(crate) max_tokens: u32,
+    /// Randomness; 0 always takes the likeliest token
+    #[arg(long, short)]
+    pub(crate) temperature: Option<f32>,
+}
+
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  outcrop pull                                   the default model
+  outcrop pull qwen3-0.6b
+  outcrop pull hf:Qwen/Qwen3-0.6B-GGUF/Qwen3-0.6B-Q8_0.gguf
+  outcrop pull https://example.com/model.gguf
+  outcrop pull ./model.gguf
+
+Ctrl-C keeps what was fetched; the same command goes on from there.
+PIP_INDEX_URL, pip.conf, HF_ENDPOINT, HF_TOKEN and the proxy variables are honoured.")]
+pub(crate) struct Pull {
+    /// Catalog id, hf:org/repo/file, https://… or a GGUF file
+    #[arg(value_name = "MODEL", default_value = crate::config::DEFAULT_MODEL)]
+    pub(crate) model: String,
+    /// Accept the model's terms of use (shown first)
+    #[arg(long)]
+    pub(crate) accept_terms: bool,
+    /// Print the result as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct Models {
+    /// Print as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  outcrop keys create --name ci --expires 30d
+  outcrop keys list
+  outcrop keys revoke key_…              effective on running servers within a second")]
+pub(crate) struct Keys {
+    #[command(subcommand)]
+    pub(crate) action: KeysAction,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum KeysAction {
+    /// Make a key: a bearer secret and an AWS access-key pair, shown once
+    Create {
+        /// A name to recognise it by
+        #[arg(long, default_value = "unnamed")]
+        name: String,
+        /// Valid this long: 12h, 30d … [default: until revoked]
+        #[arg(long, value_name = "TIME")]
+        expires: Option<String>,
+        /// Print as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// List keys, never their secrets
+    List {
+        /// Print as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Make a key useless, at once and for good
+    Revoke {
+        /// The key's id (`outcrop keys list`)
+        id: String,
+        /// Print as JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Args)]
+pub(crate) struct Check {
+    #[command(flatten)]
+    pub(crate) source: ConfigSource,
+    /// Print as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  eval \"$(outcrop trust)\"               trust it in this shell
+  outcrop trust --json")]
+pub(crate) struct Trust {
+    /// Print as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}

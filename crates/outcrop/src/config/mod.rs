@@ -1,0 +1,171 @@
+//! `outcrop.toml`: what this server listens on, which models it serves, where the
+//! others are, and every limit.
+//!
+//! One file, read whole and checked whole ([`Config::load`]): unknown keys are errors,
+//! as is the same name for two things. Without a file the defaults serve the default
+//! model on loopback.
+
+mod home;
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+pub(crate) use home::Home;
+
+use crate::cli::ConfigSource;
+use crate::exit::Exit;
+
+/// The model served when none is named: small enough for any machine, Apache-2.0.
+pub(crate) const DEFAULT_MODEL: &str = "smollm2-135m-instruct";
+
+/// The file looked for in the current folder.
+const FILE_NAME: &str = "outcrop.toml";
+
+/// Everything a configuration can say.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Config {
+    /// Address for HTTP (h1 and h2c).
+    pub(crate) listen: SocketAddr,
+    /// Address for HTTPS.
+    pub(crate) tls_listen: SocketAddr,
+    /// Models served here: catalog ids or GGUF files (relative to the configuration file).
+    pub(crate) models: Vec<String>,
+    /// Limits of the front door.
+    pub(crate) server: server::Config,
+    /// How local models run.
+    pub(crate) engine: engine::Config,
+    /// Servers that hosted models are reached at, by name.
+    pub(crate) providers: BTreeMap<String, Provider>,
+    /// Names clients use → a local model's id or `provider/model`.
+    pub(crate) aliases: BTreeMap<String, String>,
+    /// The file this was read from.
+    #[serde(skip)]
+    pub(crate) file: Option<PathBuf>,
+}
+
+/// A provider and the models of it that are served under `provider/model`.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Provider {
+    /// The provider's own names of models to serve.
+    #[serde(default)]
+    pub(crate) models: Vec<String>,
+    /// How it is reached.
+    #[serde(flatten)]
+    pub(crate) upstream: upstream::Provider,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::new(IpAddr::from([127, 0, 0, 1]), 8080),
+            tls_listen: SocketAddr::new(IpAddr::from([127, 0, 0, 1]), 8443),
+            models: Vec::new(),
+            server: server::Config::default(),
+            engine: engine::Config::default(),
+            providers: BTreeMap::new(),
+            aliases: BTreeMap::new(),
+            file: None,
+        }
+    }
+}
+
+impl Config {
+    /// Reads the file named, or `./outcrop.toml` if there is one, or nothing.
+    pub(crate) fn load(source: &ConfigSource) -> Result<Self, Exit> {
+        let file = match &source.config {
+            Some(file) => file.clone(),
+            None if Path::new(FILE_NAME).is_file() => PathBuf::from(FILE_NAME),
+            None => return Self::default().with_default_model(),
+        };
+        let text = std::fs::read_to_string(&file)
+            .map_err(|error| Exit::usage(format!("cannot read the configuration {}: {error}", file.display())))?;
+        let mut config = Self::parse(&text).map_err(|why| Exit::usage(format!("{}: {why}", file.display())))?;
+        config.file = Some(file);
+        config.with_default_model()
+    }
+
+    /// Reads and checks the text of a configuration.
+    fn parse(text: &str) -> Result<Self, String> {
+        let config: Self = toml::from_str(text).map_err(|error| error.to_string())?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// With nothing to serve named, the default model is served.
+    fn with_default_model(mut self) -> Result<Self, Exit> {
+        if self.models.is_empty() && self.providers.is_empty() {
+            self.models.push(DEFAULT_MODEL.to_owned());
+        }
+        Ok(self)
+    }
+
+    /// What single fields cannot say: names that clash, aliases that lead nowhere.
+    fn check(&self) -> Result<(), String> {
+        if self.listen == self.tls_listen && self.listen.port() != 0 {
+            return Err(format!("listen and tls_listen are both {}: give them different ports", self.listen));
+        }
+        for (alias, target) in &self.aliases {
+            if self.models.contains(alias) {
+                return Err(format!("aliases.{alias}: a model of that name is served already"));
+            }
+            if let Some((provider, model)) = target.split_once('/') {
+                if !self.providers.contains_key(provider) {
+                    return Err(format!(
+                        "aliases.{alias}: there is no provider `{provider}`; add [providers.{provider}] \
+                         (targets are `provider/model` or the id of a model in `models`)"
+                    ));
+                }
+                if model.is_empty() {
+                    return Err(format!("aliases.{alias}: `{target}` names no model"));
+                }
+            } else if !self.models.contains(target) && !(self.models.is_empty() && target == DEFAULT_MODEL) {
+                return Err(format!(
+                    "aliases.{alias}: `{target}` is not among `models`; add it there, or write `provider/model`"
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// The folder that relative model files are meant from.
+    pub(crate) fn folder(&self) -> &Path {
+        self.file.as_deref().and_then(Path::parent).unwrap_or(Path::new(""))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_file_serves_the_default_model_on_loopback() {
+        let config = Config::parse("").unwrap().with_default_model().unwrap();
+        assert!(config.listen.ip().is_loopback() && config.tls_listen.ip().is_loopback());
+        assert_eq!(config.models, [DEFAULT_MODEL]);
+    }
+
+    #[test]
+    fn unknown_keys_are_errors_with_their_place() {
+        let error = Config::parse("lissten = \"127.0.0.1:1\"").unwrap_err();
+        assert!(error.contains("lissten") && error.contains("line 1"), "{error}");
+    }
+
+    #[test]
+    fn aliases_must_lead_somewhere() {
+        let error = Config::parse("models = [\"m\"]\n[aliases]\nfast = \"n\"").unwrap_err();
+        assert!(error.contains("aliases.fast") && error.contains("`n`"), "{error}");
+        let error = Config::parse("[aliases]\nfast = \"claude/x\"").unwrap_err();
+        assert!(error.contains("[providers.claude]"), "{error}");
+        assert!(Config::parse("models = [\"m\"]\n[aliases]\nfast = \"m\"").is_ok());
+    }
+
+    #[test]
+    fn one_name_cannot_mean_two_things() {
+        let error = Config::parse("models = [\"m\"]\n[aliases]\nm = \"m\"").unwrap_err();
+        assert!(error.contains("aliases.m"), "{error}");
+    }
+}
