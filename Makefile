@@ -5,7 +5,8 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 
-export PATH := $(HOME)/.cargo/bin:$(PATH)
+# Rust may just have been installed; the tests' own tools lie in .venv/bin.
+export PATH := $(HOME)/.cargo/bin:$(PATH):$(CURDIR)/.venv/bin
 
 # llama.cpp is a few hundred C++ files: a compiler cache makes the next clean clone
 # build in minutes. Without ccache the build is only slower.
@@ -47,8 +48,11 @@ lint: ## Formatting, clippy, the walls
 	@cargo clippy --release --locked --workspace --all-targets -- -D warnings
 	@cargo xtask tidy
 
-deny: ## Licences and sources of every dependency
-	@cargo deny --offline check bans licenses sources
+deny: ## Licences, sources and (where their database can be reached) advisories of every dependency
+	@command -v cargo-deny >/dev/null || cargo install --quiet --locked cargo-deny@0.20.2
+	@cargo deny --offline check --hide-inclusion-graph bans licenses sources
+	@if cargo deny fetch db >/dev/null 2>&1; then cargo deny check advisories; \
+	 else echo "advisories: their database cannot be reached from here, not checked"; fi
 
 unit: compile model ## Rust tests of every layer, with the real model
 	@cargo nextest run --release --locked --workspace
