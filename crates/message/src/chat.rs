@@ -6,7 +6,7 @@
 
 use serde_json::{Number, Value};
 
-use crate::{Block, Dialect, Extra, Tool, ToolChoice};
+use crate::{Block, Dialect, Dropped, Extra, Failure, Tool, ToolChoice};
 
 /// Who speaks a [`Message`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -142,6 +142,9 @@ pub struct Chat {
     pub reasoning: Option<Reasoning>,
     /// The end user, as the client names them (`user`, `metadata.user_id`).
     pub user: Option<String>,
+    /// Fields of `extra` that must not be left out (several answers, spoken answers):
+    /// any target but home refuses the call. See [`Chat::leave_home`].
+    pub essential: Vec<Dropped>,
     /// Unknown fields of the request.
     pub extra: Extra,
 }
@@ -161,7 +164,23 @@ impl Chat {
             output: OutputFormat::Text,
             reasoning: None,
             user: None,
+            essential: Vec::new(),
             extra: Extra::new(),
+        }
+    }
+
+    /// Asked first by every target that is not the call's home (the engine included).
+    ///
+    /// # Errors
+    /// [`Unsupported`](crate::ErrorKind::Unsupported), naming the field, when the call asks
+    /// for something only its home dialect can express and an answer without it would be wrong.
+    pub fn leave_home(&self) -> Result<(), Failure> {
+        match self.essential.first() {
+            None => Ok(()),
+            Some(Dropped { path, why }) => {
+                Err(Failure::unsupported(format!("{path}: this model cannot do that: {why}"))
+                    .with_param(path))
+            }
         }
     }
 }

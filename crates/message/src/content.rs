@@ -7,6 +7,25 @@ use crate::Dialect;
 /// Fields a dialect has and the hub does not, kept for that dialect.
 pub type Extra = Map<String, Value>;
 
+/// The one key of an [`Extra`] that is not a field: there a dialect notes *how* it wrote
+/// what the hub's own fields hold (a string where others write a list, an older name),
+/// so that it can write it the same way again. A foreign dialect loses nothing by it.
+pub const SPELLING: &str = "$spelling";
+
+/// The names in `extra` of what a foreign target would lose: fields that say something
+/// (not null, not empty) and are not [`SPELLING`].
+pub fn said(extra: &Extra) -> impl Iterator<Item = &str> {
+    fn says(value: &Value) -> bool {
+        match value {
+            Value::Null => false,
+            Value::Array(items) => !items.is_empty(),
+            Value::Object(fields) => fields.values().any(says),
+            Value::Bool(_) | Value::Number(_) | Value::String(_) => true,
+        }
+    }
+    extra.iter().filter(|(name, value)| *name != SPELLING && says(value)).map(|(name, _)| name.as_str())
+}
+
 /// One piece of content, with what applies to any piece.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Block {
@@ -133,4 +152,22 @@ pub enum MediaSource {
 pub struct CacheMarker {
     /// How long to keep it, as the vendors write it: `5m`, `1h`. `None`: their default.
     pub ttl: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn only_fields_that_say_something_can_be_lost() {
+        let Value::Object(extra) = json!({
+            "store": false, "name": "ann", "audio": null, "tags": [], "function": {"description": null},
+            SPELLING: {"stop": "x"},
+        }) else {
+            unreachable!()
+        };
+        assert_eq!(said(&extra).collect::<Vec<_>>(), ["store", "name"]);
+    }
 }

@@ -22,7 +22,7 @@ mod usage;
 pub use call::{Call, Decode, Dialect, Head, NewCall, Operation, Principal, RequestId};
 pub use chat::{Chat, Effort, Message, OutputFormat, Reasoning, Role, Sampling};
 pub use completion::Completion;
-pub use content::{Block, BlockKind, CacheMarker, Extra, Media, MediaSource, ToolOrigin};
+pub use content::{Block, BlockKind, CacheMarker, Extra, Media, MediaSource, SPELLING, ToolOrigin, said};
 pub use credential::{Credential, Presigned, Secret, SignedRequest};
 pub use event::{BlockHead, Delta, Event, FinishReason, Frame, Seen, TokenLogprob, TopLogprob};
 pub use failure::{AuthFault, Dropped, ErrorKind, Failure, Retry};
