@@ -36,7 +36,7 @@ pub enum Credential {
 }
 
 /// The parts of a Signature Version 4: enough to look up the key and recompute it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct SignedRequest {
     /// The access key id: what to look up.
     pub access_key_id: String,
@@ -57,8 +57,23 @@ pub struct SignedRequest {
     pub presigned: Option<Presigned>,
 }
 
+impl fmt::Debug for SignedRequest {
+    /// Without the signature and the presigned query: together they are a short-term key.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SignedRequest")
+            .field("access_key_id", &self.access_key_id)
+            .field("date", &self.date)
+            .field("region", &self.region)
+            .field("service", &self.service)
+            .field("timestamp", &self.timestamp)
+            .field("signed_headers", &self.signed_headers)
+            .field("presigned", &self.presigned.is_some())
+            .finish_non_exhaustive()
+    }
+}
+
 /// A presigned query: what a short-term Bedrock key is made of.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Presigned {
     /// Host it was signed for.
     pub host: String,

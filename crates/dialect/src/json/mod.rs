@@ -7,10 +7,12 @@
 //! name the field at fault.
 
 mod decode;
+mod error;
 mod scan;
 mod splice;
 mod strings;
 
 pub use decode::{decode, decode_value, member};
-pub use scan::{DEPTH_MAX, Reason, ScanError, members, validate};
+pub use error::{Reason, ScanError};
+pub use scan::{DEPTH_MAX, members, validate};
 pub use splice::splice;

@@ -1,5 +1,6 @@
 //! Tests of the scanner; `serde_json` is the second opinion.
 
+use message::Failure;
 use proptest::prelude::*;
 use serde::de::IgnoredAny;
 
