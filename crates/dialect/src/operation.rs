@@ -58,15 +58,20 @@ pub enum Command {
 pub fn route(request: &RequestHead<'_>) -> Ask {
     let path = request.path;
     if let Some(rest) = strip_root(path, "/anthropic") {
-        return anthropic::operation::route(request, rest).unwrap_or(unknown(Dialect::Anthropic));
+        return anthropic::operation::route(request, rest)
+            .or_else(|| models::route(request, rest, Some(Dialect::Anthropic)))
+            .unwrap_or(unknown(Dialect::Anthropic));
     }
     if let Some(rest) = strip_root(path, "/openai") {
-        return openai::operation::route(request, rest).unwrap_or(unknown(Dialect::OpenAiChat));
+        return openai::operation::route(request, rest)
+            .or_else(|| models::route(request, rest, Some(Dialect::OpenAiChat)))
+            .unwrap_or(unknown(Dialect::OpenAiChat));
     }
     if let Some(rest) = strip_root(path, "/bedrock") {
         return bedrock::operation::route(request, rest).unwrap_or(unknown(Dialect::BedrockConverse));
     }
     anthropic::operation::route(request, path)
+        .or_else(|| models::route(request, path, None))
         .or_else(|| openai::operation::route(request, path))
         .or_else(|| bedrock::operation::route(request, path))
         .unwrap_or_else(|| unknown(likeliest(request)))

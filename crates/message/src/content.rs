@@ -19,8 +19,9 @@ pub fn said(extra: &Extra) -> impl Iterator<Item = &str> {
         match value {
             Value::Null => false,
             Value::Array(items) => !items.is_empty(),
+            Value::String(text) => !text.is_empty(),
             Value::Object(fields) => fields.values().any(says),
-            Value::Bool(_) | Value::Number(_) | Value::String(_) => true,
+            Value::Bool(_) | Value::Number(_) => true,
         }
     }
     extra.iter().filter(|(name, value)| *name != SPELLING && says(value)).map(|(name, _)| name.as_str())
@@ -163,7 +164,7 @@ mod tests {
     #[test]
     fn only_fields_that_say_something_can_be_lost() {
         let Value::Object(extra) = json!({
-            "store": false, "name": "ann", "audio": null, "tags": [], "function": {"description": null},
+            "store": false, "name": "ann", "audio": null, "tags": [], "refusal": "", "function": {"description": null},
             SPELLING: {"stop": "x"},
         }) else {
             unreachable!()

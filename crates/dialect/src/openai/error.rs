@@ -1,4 +1,230 @@
-//! Not built yet.
-pub fn whole(_: &message::Failure) -> crate::Whole {
-    todo!()
+//! A [`Failure`] as OpenAI's error object, and a server's error object as a [`Failure`].
+//!
+//! Shape `{"error": {"message", "type", "param", "code"}}`; the SDKs choose their
+//! exception by the status alone (`openai` 3.54.0, `_make_status_error`, read 2026-11-22)
+//! and retry 408, 409, 429 and 5xx unless `x-should-retry` says otherwise.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use message::{AuthFault, ErrorKind, Failure, Retry};
+use serde_json::{Value, json};
+
+use crate::Whole;
+
+/// What a rate-limited client is told to wait when nobody knows better, in seconds.
+/// Without it, SDKs fall back to half a second and hammer.
+const RETRY_AFTER_DEFAULT_S: u64 = 1;
+
+/// Longest part of a foreign error text shown to a client, in characters.
+const FOREIGN_TEXT_CHARS_MAX: usize = 1_000;
+
+/// A failure as a whole response.
+pub fn whole(failure: &Failure) -> Whole {
+    let (status, _, _) = face(failure);
+    let mut headers = vec![(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
+    if let Some(seconds) = retry_after_s(failure) {
+        headers.push((header::RETRY_AFTER, HeaderValue::from(seconds)));
+    }
+    if failure.retry == Retry::No && (status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS) {
+        headers.push((HeaderName::from_static("x-should-retry"), HeaderValue::from_static("false")));
+    }
+    Whole { status, headers, body: Bytes::from(object(failure).to_string()) }
+}
+
+/// A failure as the error object: the body of a response, or the last event of a stream.
+pub(super) fn object(failure: &Failure) -> Value {
+    let (_, kind, code) = face(failure);
+    json!({"error": {"message": failure.message, "type": kind, "param": failure.param, "code": code}})
+}
+
+/// Status, `type` and `code`.
+fn face(failure: &Failure) -> (StatusCode, &'static str, Option<&'static str>) {
+    const INVALID: &str = "invalid_request_error";
+    const SERVER: &str = "server_error";
+    match failure.kind {
+        ErrorKind::InvalidRequest => (StatusCode::BAD_REQUEST, INVALID, None),
+        ErrorKind::ContextOverflow => (StatusCode::BAD_REQUEST, INVALID, Some("context_length_exceeded")),
+        ErrorKind::Unsupported => (StatusCode::BAD_REQUEST, INVALID, Some("unsupported")),
+        ErrorKind::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, INVALID, Some("request_too_large")),
+        ErrorKind::Unauthenticated(fault) => (StatusCode::UNAUTHORIZED, INVALID, Some(auth_code(fault))),
+        ErrorKind::PermissionDenied => (StatusCode::FORBIDDEN, "permission_error", Some("permission_denied")),
+        ErrorKind::NotFound => {
+            let code =
+                if failure.param.as_deref() == Some("model") { "model_not_found" } else { "not_found" };
+            (StatusCode::NOT_FOUND, INVALID, Some(code))
+        }
+        ErrorKind::RateLimited => {
+            (StatusCode::TOO_MANY_REQUESTS, "rate_limit_error", Some("rate_limit_exceeded"))
+        }
+        ErrorKind::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "overloaded_error", Some("overloaded")),
+        ErrorKind::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, SERVER, Some("unavailable")),
+        ErrorKind::Timeout => (StatusCode::GATEWAY_TIMEOUT, SERVER, Some("timeout")),
+        ErrorKind::Upstream => (StatusCode::BAD_GATEWAY, SERVER, Some("upstream_error")),
+        ErrorKind::Internal => (StatusCode::INTERNAL_SERVER_ERROR, SERVER, Some("internal_error")),
+    }
+}
+
+const fn auth_code(fault: AuthFault) -> &'static str {
+    match fault {
+        AuthFault::Missing => "missing_api_key",
+        AuthFault::Malformed | AuthFault::Unknown => "invalid_api_key",
+        AuthFault::Expired => "expired_api_key",
+        AuthFault::BadSignature => "invalid_signature",
+        AuthFault::ClockSkew => "request_time_skewed",
+    }
+}
+
+fn retry_after_s(failure: &Failure) -> Option<u64> {
+    match failure.retry {
+        Retry::After(wait) => Some(wait.as_millis().div_ceil(1_000).max(1).try_into().unwrap_or(u64::MAX)),
+        Retry::Yes if failure.kind == ErrorKind::RateLimited => Some(RETRY_AFTER_DEFAULT_S),
+        Retry::Yes | Retry::No => None,
+    }
+}
+
+/// A server's unsuccessful answer, understood.
+pub(super) fn from_response(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Failure {
+    let parsed = serde_json::from_slice(body).unwrap_or(Value::Null);
+    let error = Foreign::of(&parsed);
+    let retry_after = retry_after(headers);
+    let kind = match status.as_u16() {
+        // Our own credential was refused: the client's is good, and its owner cannot mend this.
+        401 | 403 => {
+            let text = error.text().unwrap_or_default();
+            return Failure::new(
+                ErrorKind::Upstream,
+                format!("the model's server refused this gateway's credential ({status}); its operator must renew it"),
+            )
+            .with_cause(text)
+            .with_retry(Retry::No);
+        }
+        400 | 422 if error.is_context_overflow() => ErrorKind::ContextOverflow,
+        404 => ErrorKind::NotFound,
+        408 | 504 => ErrorKind::Timeout,
+        413 => ErrorKind::TooLarge,
+        429 => ErrorKind::RateLimited,
+        503 if retry_after.is_some() => ErrorKind::Overloaded,
+        503 => ErrorKind::Unavailable,
+        529 => ErrorKind::Overloaded,
+        400..=499 => ErrorKind::InvalidRequest,
+        _ => ErrorKind::Upstream,
+    };
+    let text = error
+        .text()
+        .unwrap_or_else(|| format!("the model's server answered {status} without an explanation"));
+    let failure = error.fill(Failure::new(kind, text));
+    match retry_after {
+        Some(wait) if failure.retry != Retry::No => failure.with_retry(Retry::After(wait)),
+        _ => failure,
+    }
+}
+
+/// An error object that came inside a stream.
+pub(super) fn from_event(error: &Value) -> Failure {
+    let error = Foreign { error: Some(error) };
+    let code = error.field("code").or(error.field("status_code"));
+    let number = code.and_then(|code| code.as_u64().or_else(|| code.as_str()?.parse().ok()));
+    let kind = match (error.word("code"), error.word("type"), number) {
+        _ if error.is_context_overflow() => ErrorKind::ContextOverflow,
+        (Some("rate_limit_exceeded"), ..) | (_, Some("rate_limit_error"), _) | (.., Some(429)) => {
+            ErrorKind::RateLimited
+        }
+        (Some("overloaded"), ..) | (_, Some("overloaded_error"), _) | (.., Some(503 | 529)) => {
+            ErrorKind::Overloaded
+        }
+        (.., Some(408 | 504)) => ErrorKind::Timeout,
+        (_, Some("invalid_request_error" | "BadRequestError"), _) | (.., Some(400)) => {
+            ErrorKind::InvalidRequest
+        }
+        _ => ErrorKind::Upstream,
+    };
+    let text =
+        error.text().unwrap_or_else(|| "the model's server broke off without an explanation".to_owned());
+    error.fill(Failure::new(kind, text))
+}
+
+/// The answer was cut: neither an end nor an error came.
+pub(super) fn cut() -> Failure {
+    Failure::new(ErrorKind::Upstream, "the model's server closed the connection before the answer was whole")
+}
+
+/// The answer is not what this dialect says.
+pub(super) fn nonsense(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Failure {
+    Failure::new(ErrorKind::Upstream, "the model's server sent something that is not a chat completion")
+        .with_cause(cause)
+}
+
+/// An error as servers of this dialect write it: OpenAI's object, a bare string, or
+/// FastAPI's `{"detail": …}`.
+struct Foreign<'a> {
+    error: Option<&'a Value>,
+}
+
+impl<'a> Foreign<'a> {
+    fn of(body: &'a Value) -> Self {
+        // vLLM of old and Mistral put the fields at the top.
+        Self { error: body.get("error").or_else(|| body.get("detail")).or(Some(body)) }
+    }
+
+    fn field(&self, name: &str) -> Option<&'a Value> {
+        self.error?.get(name)
+    }
+
+    fn word(&self, name: &str) -> Option<&'a str> {
+        self.field(name)?.as_str()
+    }
+
+    fn text(&self) -> Option<String> {
+        let text = match self.error? {
+            Value::String(text) => text.as_str(),
+            Value::Object(fields) => match fields.get("message").or_else(|| fields.get("detail"))? {
+                Value::String(text) => text.as_str(),
+                _ => return None,
+            },
+            _ => return None,
+        };
+        (!text.is_empty()).then(|| text.chars().take(FOREIGN_TEXT_CHARS_MAX).collect())
+    }
+
+    fn is_context_overflow(&self) -> bool {
+        matches!(self.word("code"), Some("context_length_exceeded"))
+            // llama.cpp.
+            || matches!(self.word("type"), Some("exceed_context_size_error"))
+            // vLLM and SGLang say it in words only.
+            || self.text().is_some_and(|text| text.contains("maximum context length"))
+    }
+
+    fn fill(&self, mut failure: Failure) -> Failure {
+        failure.param = self.word("param").map(str::to_owned);
+        if failure.kind == ErrorKind::NotFound && self.word("code") == Some("model_not_found") {
+            failure.param = Some("model".to_owned());
+        }
+        if self.word("code") == Some("insufficient_quota") {
+            failure.retry = Retry::No;
+        }
+        failure
+    }
+}
+
+/// `retry-after-ms`, else `retry-after` in seconds or as a date.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let number = |name: &str| headers.get(name)?.to_str().ok()?.trim().parse::<f64>().ok();
+    let wait = match number("retry-after-ms") {
+        Some(ms) => ms / 1_000.0,
+        None => number("retry-after").or_else(|| until(headers))?,
+    };
+    Duration::try_from_secs_f64(wait).ok()
+}
+
+/// An HTTP date, measured against the server's own clock in `date`.
+fn until(headers: &HeaderMap) -> Option<f64> {
+    let date = |name| {
+        let text = headers.get(name)?.to_str().ok()?;
+        let text = text.strip_suffix("GMT")?;
+        time::OffsetDateTime::parse(&format!("{text}+0000"), &time::format_description::well_known::Rfc2822)
+            .ok()
+    };
+    Some((date(header::RETRY_AFTER)? - date(header::DATE)?).as_seconds_f64().max(0.0))
 }

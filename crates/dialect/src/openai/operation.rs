@@ -1,5 +1,62 @@
-//! Not built yet.
+//! OpenAI's paths → what is asked.
+//!
+//! Chat Completions is built; every other resource of the service is known by name, so
+//! that its clients learn at once that it is not. `/v1/models` stands in
+//! [`models`](crate::models), shared with Anthropic.
+//!
+//! Source: the resource paths of `openai` 3.54.0, read 2026-11-22.
+
+use message::{Dialect, Operation};
+
 use crate::{Ask, RequestHead};
-pub fn route(_: &RequestHead<'_>, _path: &str) -> Option<Ask> {
-    None
+
+/// First path segment of each resource that is not built, and its name.
+const UNBUILT: [(&str, &str); 27] = [
+    ("agents", "Agents"),
+    ("assistants", "Assistants"),
+    ("audio", "Audio"),
+    ("batches", "Batches"),
+    ("chatkit", "ChatKit"),
+    ("completions", "Completions (legacy)"),
+    ("containers", "Containers"),
+    ("content_provenance_checks", "Content provenance checks"),
+    ("conversations", "Conversations"),
+    ("decisions", "Decisions"),
+    ("embeddings", "Embeddings"),
+    ("evals", "Evals"),
+    ("files", "Files"),
+    ("fine_tuning", "Fine-tuning"),
+    ("images", "Images"),
+    ("live", "Live"),
+    ("moderations", "Moderations"),
+    ("organization", "Organization administration"),
+    ("projects", "Project administration"),
+    ("realtime", "Realtime"),
+    ("responses", "Responses"),
+    ("safety", "Safety"),
+    ("skills", "Skills"),
+    ("threads", "Threads"),
+    ("uploads", "Uploads"),
+    ("vector_stores", "Vector stores"),
+    ("videos", "Videos"),
+];
+
+/// What a request asks of OpenAI's interface; `path` is below the root.
+pub fn route(request: &RequestHead<'_>, path: &str) -> Option<Ask> {
+    let dialect = Dialect::OpenAiChat;
+    let rest = path.strip_prefix("/v1/")?;
+    let unbuilt = |operation| Some(Ask::Unbuilt { dialect, operation });
+    match (request.method, rest) {
+        ("POST", "chat/completions") => {
+            Some(Ask::Call { dialect, operation: Operation::Chat, model: None, stream: false })
+        }
+        ("GET", "chat/completions") => unbuilt("Stored chat completions"),
+        (_, "chat/completions") => Some(Ask::Unknown { dialect, wrong_method: true }),
+        (_, stored) if stored.starts_with("chat/completions/") => unbuilt("Stored chat completions"),
+        _ => {
+            let first = rest.split('/').next().unwrap_or_default();
+            let (_, name) = UNBUILT.iter().find(|(segment, _)| *segment == first)?;
+            unbuilt(name)
+        }
+    }
 }

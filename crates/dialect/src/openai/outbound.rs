@@ -1,22 +1,112 @@
-//! Not built yet.
-use crate::{Outbound, Outgoing, ReplyDecoder};
-use http::{HeaderMap, StatusCode};
-use message::{Call, Dialect, Failure};
+//! A [`Call`] → a request to a server of this dialect.
+//!
+//! The base URL ends in the version (`…/v1`), as everywhere in this dialect's world.
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use message::{Call, Dialect, Failure, Operation};
+
+use super::encode::{Quirks, encode};
+use super::{decode, error};
+use crate::{Outbound, Outgoing, ReplyDecoder, json};
+
+/// Request headers of a same-dialect client that are sent on. Credentials and the
+/// client's account (`openai-organization`) are not: the server is ours to pay.
+const FORWARDED_REQUEST_HEADERS: [&str; 2] = ["openai-beta", "x-client-request-id"];
+
+/// Reply headers a same-dialect client may see.
+const FORWARDED_REPLY_HEADERS: [&str; 11] = [
+    "content-type",
+    "cache-control",
+    "openai-model",
+    "openai-processing-ms",
+    "openai-version",
+    "x-ratelimit-limit-requests",
+    "x-ratelimit-limit-tokens",
+    "x-ratelimit-remaining-requests",
+    "x-ratelimit-remaining-tokens",
+    "x-ratelimit-reset-requests",
+    "x-ratelimit-reset-tokens",
+];
+
+/// OpenAI's own servers and those that behave alike.
+#[derive(Debug, Clone, Copy, Default)]
 pub struct OpenAiChat;
+
+/// Servers that speak this dialect with a difference.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Compatible(pub Quirks);
+
 impl Outbound for OpenAiChat {
     fn dialect(&self) -> Dialect {
         Dialect::OpenAiChat
     }
-    fn encode(&self, _: &Call, _: &str) -> Result<Outgoing, Failure> {
-        todo!()
+
+    fn encode(&self, call: &Call, model: &str) -> Result<Outgoing, Failure> {
+        Compatible::default().encode(call, model)
     }
-    fn decoder(&self, _: &Call, _: bool) -> Box<dyn ReplyDecoder> {
-        todo!()
+
+    fn decoder(&self, call: &Call, home: bool) -> Box<dyn ReplyDecoder> {
+        decode::decoder(call.head.stream, home)
     }
-    fn failure(&self, _: StatusCode, _: &HeaderMap, _: &[u8]) -> Failure {
-        todo!()
+
+    fn failure(&self, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Failure {
+        error::from_response(status, headers, body)
     }
+
     fn forwarded_headers(&self) -> &'static [&'static str] {
-        &[]
+        &FORWARDED_REPLY_HEADERS
     }
+}
+
+impl Outbound for Compatible {
+    fn dialect(&self) -> Dialect {
+        Dialect::OpenAiChat
+    }
+
+    fn encode(&self, call: &Call, model: &str) -> Result<Outgoing, Failure> {
+        if call.operation == Operation::CountTokens {
+            return Err(Failure::unsupported(
+                "this model's server speaks Chat Completions, which cannot count tokens without generating",
+            ));
+        }
+        let home = call.dialect == Dialect::OpenAiChat;
+        let (body, dropped) = match (home, &call.head.model_span) {
+            (true, Some(_)) if call.head.model == model => (vec![call.body.clone()], Vec::new()),
+            (true, Some(span)) => (json::splice(&call.body, span.clone(), model).into(), Vec::new()),
+            _ => {
+                let encoded = encode(call.chat()?, &call.head, model, self.0)?;
+                let body = serde_json::to_vec(&encoded.body).map_err(Failure::internal)?;
+                (vec![Bytes::from(body)], encoded.dropped)
+            }
+        };
+        let path = "/chat/completions".to_owned();
+        Ok(Outgoing { path, headers: request_headers(call, home), body, dropped, home })
+    }
+
+    fn decoder(&self, call: &Call, home: bool) -> Box<dyn ReplyDecoder> {
+        OpenAiChat.decoder(call, home)
+    }
+
+    fn failure(&self, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Failure {
+        OpenAiChat.failure(status, headers, body)
+    }
+
+    fn forwarded_headers(&self) -> &'static [&'static str] {
+        OpenAiChat.forwarded_headers()
+    }
+}
+
+fn request_headers(call: &Call, home: bool) -> Vec<(HeaderName, HeaderValue)> {
+    let accept = if call.head.stream { "text/event-stream" } else { "application/json" };
+    let mut headers = vec![
+        (header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
+        (header::ACCEPT, HeaderValue::from_static(accept)),
+    ];
+    for name in FORWARDED_REQUEST_HEADERS.into_iter().filter(|_| home) {
+        if let Some(value) = call.headers.get(name) {
+            headers.push((HeaderName::from_static(name), value.clone()));
+        }
+    }
+    headers
 }

@@ -1,0 +1,70 @@
+//! Writes `chat.completion.chunk` events. One is written per token, so everything but the
+//! delta is laid out once per stream and copied.
+
+use message::TokenLogprob;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::{Identity, SYSTEM_FINGERPRINT, logprobs};
+
+/// The unchanging parts of a stream's chunks.
+pub(super) struct Chunks {
+    /// Up to and including `"choices":`.
+    prefix: Vec<u8>,
+    /// From behind the choices to the end of the event.
+    suffix: &'static [u8],
+}
+
+impl Chunks {
+    pub(super) fn new(identity: &Identity<'_>, include_usage: bool) -> Self {
+        let mut prefix = b"data: {\"id\":".to_vec();
+        write_json(&mut prefix, &identity.id);
+        prefix.extend_from_slice(b",\"object\":\"chat.completion.chunk\",\"created\":");
+        write_json(&mut prefix, &identity.created_s);
+        prefix.extend_from_slice(b",\"model\":");
+        write_json(&mut prefix, identity.model);
+        prefix.extend_from_slice(b",\"system_fingerprint\":");
+        write_json(&mut prefix, SYSTEM_FINGERPRINT);
+        prefix.extend_from_slice(b",\"choices\":");
+        // With usage asked for, every chunk but the last says that it has none.
+        let suffix: &[u8] = if include_usage { b",\"usage\":null}\n\n" } else { b"}\n\n" };
+        Self { prefix, suffix }
+    }
+
+    /// One chunk; `delta` writes the object.
+    pub(super) fn write(
+        &self,
+        out: &mut Vec<u8>,
+        delta: impl FnOnce(&mut Vec<u8>),
+        tokens: &[TokenLogprob],
+        finish: Option<&str>,
+    ) {
+        out.extend_from_slice(&self.prefix);
+        out.extend_from_slice(b"[{\"index\":0,\"delta\":");
+        delta(out);
+        out.extend_from_slice(b",\"logprobs\":");
+        if tokens.is_empty() {
+            out.extend_from_slice(b"null");
+        } else {
+            write_json(out, &logprobs(tokens));
+        }
+        out.extend_from_slice(b",\"finish_reason\":");
+        write_json(out, &finish);
+        out.extend_from_slice(b"}]");
+        out.extend_from_slice(self.suffix);
+    }
+
+    /// The chunk that only counts.
+    pub(super) fn write_usage(&self, out: &mut Vec<u8>, usage: &Value) {
+        out.extend_from_slice(&self.prefix);
+        out.extend_from_slice(b"[],\"usage\":");
+        write_json(out, usage);
+        out.extend_from_slice(b"}\n\n");
+    }
+}
+
+/// Appends a value as JSON.
+pub(super) fn write_json<T: Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) {
+    serde_json::to_writer(out, value)
+        .expect("memory takes every byte, and these types have only string keys");
+}

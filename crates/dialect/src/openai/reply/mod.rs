@@ -1,0 +1,137 @@
+//! [`Event`]s → what a Chat Completions client reads: chunks, or one whole completion.
+
+mod chunk;
+mod stream;
+mod whole;
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use http::{HeaderName, HeaderValue, header};
+use message::{Call, Completion, Event, Failure, FinishReason, TokenLogprob};
+use serde_json::{Value, json};
+
+use self::stream::Stream;
+use super::error;
+use super::inbound::ReplyOptions;
+use crate::framing::sse;
+use crate::{ReplyEncoder, Whole};
+
+/// Which build answers: the dialect's clients compare it between calls with a seed.
+const SYSTEM_FINGERPRINT: &str = concat!("fp_outcrop_", env!("CARGO_PKG_VERSION"));
+
+/// The least probability the dialect can write: JSON has no infinity.
+const LOGPROB_MIN: f32 = -9999.0;
+
+/// The encoder of a call's reply.
+pub fn encoder(call: &Call) -> Box<dyn ReplyEncoder> {
+    let created_s = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    Box::new(Encoder::new(call.clone(), created_s))
+}
+
+/// Encodes the reply to one call.
+pub(super) struct Encoder {
+    call: Call,
+    created_s: u64,
+    /// Made at the first event: a forwarded reply never needs it, nor the decoded call.
+    stream: Option<Stream>,
+}
+
+/// What every chunk, or the whole completion, says of itself.
+struct Identity<'a> {
+    id: String,
+    created_s: u64,
+    model: &'a str,
+}
+
+impl Encoder {
+    pub(super) fn new(call: Call, created_s: u64) -> Self {
+        Self { call, created_s, stream: None }
+    }
+
+    fn stream(&mut self) -> &mut Stream {
+        let Self { call, created_s, stream } = self;
+        stream.get_or_insert_with(|| Stream::new(&identity(call, *created_s), options(call)))
+    }
+}
+
+fn identity(call: &Call, created_s: u64) -> Identity<'_> {
+    let id = format!("chatcmpl-{}", call.id.as_str().replace('-', ""));
+    Identity { id, created_s, model: &call.head.model }
+}
+
+/// A body that cannot be decoded has failed before there is anything to encode.
+fn options(call: &Call) -> ReplyOptions {
+    call.chat().map(ReplyOptions::of).unwrap_or_default()
+}
+
+impl ReplyEncoder for Encoder {
+    fn stream_headers(&self) -> Vec<(HeaderName, HeaderValue)> {
+        vec![
+            (header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8")),
+            (header::CACHE_CONTROL, HeaderValue::from_static("no-cache")),
+        ]
+    }
+
+    fn event(&mut self, event: Event, out: &mut Vec<u8>) {
+        self.stream().event(event, out);
+    }
+
+    fn end(&mut self, out: &mut Vec<u8>) {
+        self.stream().end(out);
+    }
+
+    fn failure(&mut self, failure: &Failure, out: &mut Vec<u8>) {
+        sse::write_event(out, None, error::object(failure).to_string().as_bytes());
+    }
+
+    fn whole(&mut self, completion: Completion) -> Whole {
+        whole::whole(completion, &identity(&self.call, self.created_s), options(&self.call))
+    }
+}
+
+/// The hub's reason → one of the dialect's five words; the nearest where it has none.
+fn finish_word(reason: &FinishReason, refusal_shown: bool, options: ReplyOptions) -> &'static str {
+    match reason {
+        FinishReason::MaxTokens | FinishReason::ContextWindow => "length",
+        FinishReason::ToolUse if options.legacy_functions => "function_call",
+        FinishReason::ToolUse => "tool_calls",
+        // The dialect ends normally where the refusal itself was shown.
+        FinishReason::Refusal if refusal_shown => "stop",
+        FinishReason::Refusal | FinishReason::ContentFilter | FinishReason::Guardrail => "content_filter",
+        FinishReason::EndTurn
+        | FinishReason::StopSequence
+        | FinishReason::PauseTurn
+        | FinishReason::MalformedToolUse
+        | FinishReason::Other(_) => "stop",
+    }
+}
+
+/// The dialect counts cached tokens into the prompt, and reasoning into the completion.
+fn usage(usage: &message::Usage) -> Value {
+    json!({
+        "prompt_tokens": usage.total_input(),
+        "completion_tokens": usage.total_output(),
+        "total_tokens": usage.total(),
+        "prompt_tokens_details": {
+            "cached_tokens": usage.cache_read_tokens,
+            "cache_write_tokens": usage.cache_write_5m_tokens + usage.cache_write_1h_tokens,
+            "audio_tokens": 0,
+        },
+        "completion_tokens_details": {
+            "reasoning_tokens": usage.reasoning_tokens,
+            "audio_tokens": 0,
+            "accepted_prediction_tokens": 0,
+            "rejected_prediction_tokens": 0,
+        },
+    })
+}
+
+fn logprobs(tokens: &[TokenLogprob]) -> Value {
+    let one = |token: &[u8], logprob: f32| json!({"token": String::from_utf8_lossy(token), "bytes": token, "logprob": logprob.max(LOGPROB_MIN)});
+    let content = tokens.iter().map(|token| {
+        let mut entry = one(&token.token, token.logprob);
+        entry["top_logprobs"] = token.top.iter().map(|top| one(&top.token, top.logprob)).collect();
+        entry
+    });
+    json!({"content": content.collect::<Value>(), "refusal": null})
+}
