@@ -1,0 +1,36 @@
+"""The official clients, each behind the same few methods (see `base.Client`).
+
+`EVERY` is the whole table; `MAIN` holds one client for each wire format and SDK, and
+goes through every scenario, while the rest differ only in transport or credential.
+"""
+
+from .anthropic_sdk import Anthropic, AnthropicBedrock
+from .base import Client
+from .boto import Boto3, Boto3Invoke
+from .javascript import JavaScript
+from .openai_sdk import OpenAI
+
+EVERY: dict[str, type[Client]] = {
+    client.name: client
+    for client in (
+        Boto3,
+        Boto3.variant("boto3-bearer-https", credential="bearer", tls=True),
+        Boto3.variant("boto3-short-term-key-https", credential="short-term", tls=True),
+        Boto3.variant("boto3-prefix", root="/bedrock"),
+        Boto3Invoke,
+        JavaScript,
+        JavaScript.variant("js-h2-https", tls=True),
+        JavaScript.variant("js-http1", handler="http1"),
+        JavaScript.variant("js-bearer-https", credential="bearer", tls=True),
+        Anthropic,
+        Anthropic.variant("anthropic-bearer-https", credential="bearer", tls=True),
+        Anthropic.variant("anthropic-prefix", root="/anthropic"),
+        AnthropicBedrock,
+        AnthropicBedrock.variant("anthropic-bedrock-bearer", credential="bearer"),
+        OpenAI,
+        OpenAI.variant("openai-https", tls=True),
+        OpenAI.variant("openai-prefix", root="/openai"),
+    )
+}
+
+MAIN = {client.name: client for client in (Boto3, Boto3Invoke, JavaScript, Anthropic, AnthropicBedrock, OpenAI)}

@@ -1,0 +1,96 @@
+// Runs AWS SDK calls for the Python tests: one JSON line per call on stdin, one or more
+// JSON lines back on stdout ({event, at} while a stream runs, then {output} or {error}).
+// Calls run side by side. The SDK is used as an application would use it.
+
+import * as control from "@aws-sdk/client-bedrock";
+import * as runtime from "@aws-sdk/client-bedrock-runtime";
+import { NodeHttpHandler } from "@smithy/node-http-handler";
+import { createInterface } from "node:readline";
+
+const modules = {
+  runtime: { sdk: runtime, Client: runtime.BedrockRuntimeClient },
+  control: { sdk: control, Client: control.BedrockClient },
+};
+
+const write = (answer) => process.stdout.write(JSON.stringify(answer, pack) + "\n");
+
+function pack(_key, value) {
+  if (value instanceof Uint8Array) return { $bytes: Buffer.from(value).toString("base64") };
+  return value;
+}
+
+function unpack(_key, value) {
+  if (value !== null && typeof value === "object" && typeof value.$bytes === "string") {
+    return new Uint8Array(Buffer.from(value.$bytes, "base64"));
+  }
+  return value;
+}
+
+function build({ service, endpoint, region, handler, clockOffsetMs, credentials, token, anonymous }) {
+  const { Client } = modules[service];
+  const client = new Client({
+    endpoint,
+    region,
+    maxAttempts: 1,
+    systemClockOffset: clockOffsetMs,
+    ...(handler === "http1" ? { requestHandler: new NodeHttpHandler() } : {}),
+    ...(token ? { token: { token }, authSchemePreference: ["httpBearerAuth"] } : { credentials }),
+  });
+  if (anonymous) {
+    // After signing, as the last step before the wire.
+    client.middlewareStack.add(
+      (next) => (args) => {
+        delete args.request.headers.authorization;
+        return next(args);
+      },
+      { step: "finalizeRequest", priority: "low", name: "withoutCredential" },
+    );
+  }
+  return client;
+}
+
+// Replaces the body after serialisation and before signing.
+function replaceBody(client, body) {
+  client.middlewareStack.add(
+    (next) => (args) => {
+      args.request.body = body;
+      args.request.headers["content-length"] = String(body.byteLength);
+      return next(args);
+    },
+    { step: "build", priority: "low", name: "replaceBody" },
+  );
+}
+
+async function run({ id, client: config, command, input, body }) {
+  const { sdk } = modules[config.service];
+  const client = build(config);
+  if (body) replaceBody(client, body);
+  try {
+    const { stream, ...output } = await client.send(new sdk[`${command}Command`](input));
+    for await (const event of stream ?? []) {
+      write({ id, at: performance.now() / 1000, event });
+    }
+    write({ id, output });
+  } catch (error) {
+    write({ id, error: describe(sdk, error) });
+  } finally {
+    client.destroy();
+  }
+}
+
+function describe(sdk, error) {
+  const Typed = sdk[error.name];
+  return {
+    name: error.name,
+    class: typeof Typed === "function" && error instanceof Typed ? error.name : error.constructor.name,
+    isServiceException:
+      error instanceof runtime.BedrockRuntimeServiceException || error instanceof control.BedrockServiceException,
+    message: String(error.message),
+    status: error.$metadata?.httpStatusCode ?? null,
+    requestId: error.$metadata?.requestId ?? null,
+  };
+}
+
+for await (const line of createInterface({ input: process.stdin })) {
+  run(JSON.parse(line, unpack));
+}
