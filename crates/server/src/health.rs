@@ -1,0 +1,63 @@
+//! `/livez`, `/readyz` and `/`: for load balancers, and for people who open the
+//! address in a browser. No credential needed, nothing secret told.
+
+use bytes::Bytes;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use http::{Method, Response, StatusCode};
+use message::{Dialect, RequestId};
+use serde_json::json;
+
+use crate::body::ResponseBody;
+use crate::gateway::Gateway;
+use crate::phase::Phase;
+use crate::refuse;
+
+/// The answer, if the request is one of these.
+pub(crate) fn answer(
+    method: &Method,
+    path: &str,
+    gateway: &Gateway,
+    phase: Phase,
+    id: &RequestId,
+) -> Option<Response<ResponseBody>> {
+    if method != Method::GET && method != Method::HEAD {
+        return None;
+    }
+    let (status, value) = match path {
+        "/livez" => (StatusCode::OK, json!({"status": "live"})),
+        "/readyz" => ready(gateway, phase),
+        "/" => (
+            StatusCode::OK,
+            json!({
+                "name": "outcrop",
+                "version": env!("CARGO_PKG_VERSION"),
+                "about": "an open model cloud: point an AWS Bedrock, Anthropic or OpenAI client here",
+                "dialects": {
+                    "bedrock": "POST /model/{id}/converse",
+                    "anthropic": "POST /v1/messages",
+                    "openai": "POST /v1/chat/completions",
+                },
+                "models": "GET /v1/models",
+                "health": ["/livez", "/readyz"],
+            }),
+        ),
+        _ => return None,
+    };
+    let mut response = refuse::head(Dialect::OpenAiChat, status, id);
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    *response.body_mut() = ResponseBody::whole(Bytes::from(value.to_string()));
+    Some(response)
+}
+
+fn ready(gateway: &Gateway, phase: Phase) -> (StatusCode, serde_json::Value) {
+    let mut waiting = (gateway.readiness)();
+    if phase > Phase::Serving {
+        waiting.push("shutting down".to_owned());
+    }
+    match waiting.as_slice() {
+        [] => (StatusCode::OK, json!({"status": "ready"})),
+        waiting => (StatusCode::SERVICE_UNAVAILABLE, json!({"status": "not ready", "waiting_for": waiting})),
+    }
+}

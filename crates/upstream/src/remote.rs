@@ -1,0 +1,162 @@
+//! One model at one provider, as a [`Service`]: encode, send, judge the status, hand
+//! the body to a decoder.
+
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::BytesMut;
+use dialect::{Outbound, Outgoing};
+use http::header::{CONTENT_ENCODING, HeaderMap};
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use message::{Call, ErrorKind, Failure, Form, Reply, Retry, Service};
+
+use crate::Transport;
+use crate::answer::Answer;
+use crate::deadline::Deadline;
+use crate::pieces::Pieces;
+
+/// One model at one provider.
+pub struct Remote {
+    transport: Arc<Transport>,
+    outbound: Box<dyn Outbound>,
+    model: Arc<str>,
+}
+
+impl Remote {
+    /// A model that the provider knows as `model`. Cheap: the connections are the transport's.
+    pub fn new(transport: &Arc<Transport>, model: impl Into<Arc<str>>) -> Self {
+        let outbound = dialect::outbound(transport.speaks.dialect())
+            .expect("`Speaks` lists only dialects with an outbound side");
+        Self { transport: Arc::clone(transport), outbound, model: model.into() }
+    }
+
+    fn request(&self, outgoing: Outgoing) -> Result<Request<Pieces>, Failure> {
+        let uri = self.transport.uri(&outgoing.path).map_err(Failure::internal)?;
+        let mut request = Request::new(Pieces::new(outgoing.body));
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = uri;
+        let headers = request.headers_mut();
+        headers.clone_from(&self.transport.headers);
+        for (name, value) in outgoing.headers {
+            headers.insert(name, value);
+        }
+        Ok(request)
+    }
+
+    async fn send(
+        &self,
+        request: Request<Pieces>,
+        deadline: &mut Deadline,
+    ) -> Result<Response<Incoming>, Failure> {
+        let name = &*self.transport.name;
+        let sent = deadline.guard(name, self.transport.client.request(request)).await?;
+        let response = sent.map_err(|error| {
+            let what = if error.is_connect() {
+                "cannot be reached"
+            } else {
+                "closed the connection without answering"
+            };
+            Failure::new(ErrorKind::Upstream, format!("provider `{name}` {what}")).with_cause(error)
+        })?;
+        deadline.head_arrived();
+        Ok(response)
+    }
+
+    /// An unsuccessful reply, in the hub's words. Its body is read up to a bound, and
+    /// what cannot be read in time is left.
+    async fn refusal(&self, response: Response<Incoming>) -> Failure {
+        let (head, mut body) = response.into_parts();
+        if head.status.is_redirection() || head.status.is_informational() {
+            let name = &self.transport.name;
+            let message = format!(
+                "provider `{name}` answered with status {}: redirects are not followed; correct its base_url",
+                head.status.as_u16()
+            );
+            return Failure::new(ErrorKind::Upstream, message);
+        }
+        let mut read = BytesMut::new();
+        let max = self.transport.limits.error_max_bytes;
+        let reading = async {
+            while let Some(Ok(frame)) = body.frame().await {
+                if let Some(data) = frame.data_ref() {
+                    read.extend_from_slice(&data[..data.len().min(max - read.len())]);
+                }
+                if read.len() == max {
+                    break;
+                }
+            }
+        };
+        let _ = tokio::time::timeout(self.transport.timeouts.error_body(), reading).await;
+        self.hide_our_credential(self.outbound.failure(head.status, &head.headers, &read))
+    }
+
+    /// A credential the provider refuses is this server's, not the client's: its SDK
+    /// must not blame the client's key, nor may the reply echo parts of ours.
+    fn hide_our_credential(&self, failure: Failure) -> Failure {
+        match failure.kind {
+            ErrorKind::Unauthenticated(_) | ErrorKind::PermissionDenied => {
+                let name = &self.transport.name;
+                let message = format!(
+                    "provider `{name}` refuses the credential configured for it; \
+                     the operator of this server must check `providers.{name}.auth`"
+                );
+                Failure::new(ErrorKind::Upstream, message).with_retry(Retry::No).with_cause(failure)
+            }
+            _ => failure,
+        }
+    }
+
+    /// A compressed body was not asked for and would be forwarded as garbage.
+    fn check_encoding(&self, headers: &HeaderMap) -> Result<(), Failure> {
+        match headers.get(CONTENT_ENCODING) {
+            Some(encoding) if encoding != "identity" => Err(Failure::new(
+                ErrorKind::Upstream,
+                format!("provider `{}` sent a compressed answer that was not asked for", self.transport.name),
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    fn form(&self, home: bool, status: StatusCode, headers: &HeaderMap) -> Form {
+        if !home {
+            return Form::Events;
+        }
+        let mut seen = HeaderMap::new();
+        for name in self.outbound.forwarded_headers() {
+            if let Some(value) = headers.get(*name) {
+                seen.insert(*name, value.clone());
+            }
+        }
+        Form::Home { status, headers: seen }
+    }
+}
+
+impl Service for Remote {
+    async fn call(&self, call: Call) -> Result<Reply, Failure> {
+        let mut outgoing = self.outbound.encode(&call, &self.model)?;
+        let home = outgoing.home;
+        let dropped = std::mem::take(&mut outgoing.dropped);
+        let decoder = self.outbound.decoder(&call, home);
+        let max_bytes = if call.head.stream { u64::MAX } else { self.transport.limits.answer_max_bytes };
+        drop(call);
+
+        let mut deadline = Deadline::start(self.transport.timeouts);
+        let response = self.send(self.request(outgoing)?, &mut deadline).await?;
+        if !response.status().is_success() {
+            return Err(Box::pin(self.refusal(response)).await);
+        }
+        self.check_encoding(response.headers())?;
+        let form = self.form(home, response.status(), response.headers());
+        let answer =
+            Answer::new(Arc::clone(&self.transport.name), response.into_body(), decoder, deadline, max_bytes);
+        Ok(Reply { form, model: Arc::clone(&self.model), dropped, events: Box::pin(answer) })
+    }
+}
+
+impl fmt::Debug for Remote {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Remote").field("transport", &self.transport).field("model", &self.model).finish()
+    }
+}
