@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use dialect::RequestHead;
-use dialect::sigv4::SigningKey;
+use dialect::sigv4::{self, Received, SigningKey};
 use message::{AuthFault, Credential, Failure, Principal, Secret, SignedRequest};
 
 use crate::gateway::Auth;
@@ -88,8 +88,9 @@ impl Authenticator {
         let Signed { principal, secret, signed } = signed;
         let scope = scope(&signed);
         let known = self.signing_keys.get(&scope);
-        let key = known.clone().unwrap_or_else(|| dialect::sigv4::signing_key(&secret, &signed));
-        dialect::sigv4::verify(&signed, &key, request, body, now_s())?;
+        let key = known.clone().unwrap_or_else(|| SigningKey::derive(&secret, &signed));
+        let received = Received { request, body_sha256: sigv4::body_sha256(body), now_s: now_s() };
+        sigv4::verify_with_key(&signed, &key, &received)?;
         if known.is_none() {
             // Only now: whoever cannot sign must not be able to fill the cache.
             self.signing_keys.keep(scope, key);

@@ -69,12 +69,12 @@ impl fmt::Debug for Trigger {
     }
 }
 
-/// Tells the phase.
+/// Tells the phase; cheap to clone.
 #[derive(Clone)]
 pub struct Shutdown(Arc<Shared>);
 
 impl Shutdown {
-    /// The phase now: one relaxed-cost load.
+    /// The phase now.
     pub fn phase(&self) -> Phase {
         Phase::from_u8(self.0.phase.load(Ordering::Acquire))
     }
@@ -107,12 +107,6 @@ pub(crate) struct Watch {
 impl Watch {
     pub(crate) fn new(shutdown: Shutdown, phase: Phase) -> Self {
         Self { shutdown, phase, waiting: None }
-    }
-
-    /// Waits for a later phase from now on.
-    pub(crate) fn next(&mut self, phase: Phase) {
-        self.phase = phase;
-        self.waiting = None;
     }
 
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
