@@ -337,11 +337,9 @@ def test_refusal_keeps_its_message(client, to, way):
 def test_upstream_failure(client, to, name):
     """The upstream's fault is a server error that says so, never the client's fault."""
     problem = client.problem(lambda: client.ask(ask("Hello", model=model(to, name))))
-    assert (
-        problem.status in {408, 424, 429}
-        if client.family == "bedrock" and problem.status < 500
-        else problem.status >= 500
-    )
+    # Bedrock's own statuses for a model that fails, is overloaded, or is late.
+    faults = {408, 424, 429} if "bedrock" in client.family else set()
+    assert problem.status >= 500 or problem.status in faults, problem
     assert problem.message and script.SECRET not in problem.message, problem
 
 
