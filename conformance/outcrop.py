@@ -164,7 +164,8 @@ class Server:
         """Starts the process and waits for nothing."""
         self._out.clear()
         self._err.clear()
-        self.process = self.home.start("serve", "--config", str(self._config), *self._arguments)
+        addresses = ("--listen", f"127.0.0.1:{self.port}", "--tls-listen", f"127.0.0.1:{self.tls_port}")
+        self.process = self.home.start("serve", "--config", str(self._config), *addresses, *self._arguments)
         self._readers = [
             threading.Thread(target=self._drain, args=(stream, sink), daemon=True)
             for stream, sink in ((self.process.stdout, self._out), (self.process.stderr, self._err))

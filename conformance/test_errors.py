@@ -123,16 +123,22 @@ NO_MODEL = {
     "anthropic-bedrock": ("NotFoundError", 404, "ResourceNotFoundException"),
     "openai": ("NotFoundError", 404, "model_not_found"),
 }
-STRANGER = {
-    "anthropic": ("AuthenticationError", 401, "authentication_error"),
-    "openai": ("AuthenticationError", 401, "invalid_api_key"),
+
+
+def denied(aws: str, openai: str | None = None) -> dict[str, tuple]:
+    return {
+        "bedrock": (None, 403, aws),
+        "anthropic": ("AuthenticationError", 401, "authentication_error"),
+        "anthropic-bedrock": ("PermissionDeniedError", 403, aws),
+        "openai": ("AuthenticationError", 401, openai),
+    }
+
+
+# One of the codes at which the JavaScript SDK sets its clock right and signs again.
+SKEWED = {
+    "bedrock": (None, 400, "RequestExpired"),
+    "anthropic-bedrock": ("BadRequestError", 400, "RequestExpired"),
 }
-
-
-def denied(code: str) -> dict[str, tuple]:
-    return STRANGER | {"bedrock": (None, 403, code), "anthropic-bedrock": ("PermissionDeniedError", 403, code)}
-
-
 OVERFLOW = INVALID | {"openai": ("BadRequestError", 400, "context_length_exceeded")}
 EXPECTED: dict[str, dict[str, tuple[str | None, int, str | None]]] = {
     "bad-json": INVALID,
@@ -141,11 +147,11 @@ EXPECTED: dict[str, dict[str, tuple[str | None, int, str | None]]] = {
     "wrong-type": INVALID,
     "unknown-model": NO_MODEL,
     "unknown-model-streamed": NO_MODEL,
-    "no-key": denied("MissingAuthenticationTokenException"),
-    "unknown-key": denied("UnrecognizedClientException"),
+    "no-key": denied("MissingAuthenticationTokenException", "missing_api_key"),
+    "unknown-key": denied("UnrecognizedClientException", "invalid_api_key"),
     "wrong-secret": denied("InvalidSignatureException"),
-    "late-clock": denied("InvalidSignatureException"),
-    "early-clock": denied("InvalidSignatureException"),
+    "late-clock": SKEWED,
+    "early-clock": SKEWED,
     "body-too-large": {
         "bedrock": ("ValidationException", 413, "ValidationException"),
         "anthropic": ("ContentTooLargeError", 413, "request_too_large"),
@@ -155,12 +161,7 @@ EXPECTED: dict[str, dict[str, tuple[str | None, int, str | None]]] = {
     "context-overflow": OVERFLOW,
     "context-overflow-streamed": OVERFLOW,
     "image": INVALID,
-    "unbuilt-operation": {
-        "bedrock": ("ValidationException", 400, "ValidationException"),
-        "anthropic": ("NotFoundError", 404, "not_found_error"),
-        "anthropic-bedrock": ("BadRequestError", 400, "ValidationException"),
-        "openai": ("NotFoundError", 404, None),
-    },
+    "unbuilt-operation": INVALID,
 }
 
 CASES = [
@@ -203,6 +204,14 @@ def test_short_term_key_expires(server):
     client = cls(server, skew=-2 * LATE)
     problem = client.problem(lambda: client.ask(HELLO))
     assert problem.status == 403 and re.search(r"expired", problem.message), problem
+
+
+@pytest.mark.parametrize("hours", [-1, 1])
+def test_javascript_mends_its_clock(server, hours):
+    """With its usual attempts the SDK reads our `date`, corrects itself, and succeeds."""
+    client = EVERY["js-h2c"](server, skew=datetime.timedelta(hours=hours))
+    client.attempts = 3
+    assert client.ask(HELLO).output_tokens == 1
 
 
 def test_server_lives_on(server):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
-import json
 import queue
 import signal
 import threading
@@ -12,15 +10,10 @@ import pytest
 
 from asks import MODEL, ask
 from clients import MAIN
-from outcrop import Server
+from outcrop import Server, poll
 
 CONFIG = f'models = ["{MODEL}"]\n'
 LONG = ask("Count from one to one hundred in words.", max_tokens=64)
-BODIES = {
-    "/v1/messages": {"max_tokens": 1},
-    "/v1/chat/completions": {"max_tokens": 1},
-    f"/model/{MODEL}/invoke": {"max_tokens": 1, "anthropic_version": "bedrock-2023-05-31"},
-}
 
 
 @pytest.fixture
@@ -54,35 +47,33 @@ def test_all_streams_finish(own_server):
     assert own_server.wait() == 0
 
 
-def test_newcomers_are_told(own_server):
-    """While it drains, requests on live connections get 503 in their dialect's shape,
-    with the request id and advice to retry."""
-    headers = {"content-type": "application/json", "authorization": f"Bearer {own_server.key.bearer}"}
-    connections = {path: http.client.HTTPConnection("127.0.0.1", own_server.port, timeout=30) for path in BODIES}
-    for connection in connections.values():
-        connection.connect()
+UNAVAILABLE = {
+    "bedrock": "ServiceUnavailableException",
+    "anthropic": "ServiceUnavailableError",
+    "anthropic-bedrock": "ServiceUnavailableError",
+    "openai": "InternalServerError",
+}
 
-    replies = {}
+
+def test_newcomers_are_told(own_server):
+    """While it drains, new requests raise each SDK's own 'unavailable', and `/readyz`
+    tells load balancers to go elsewhere."""
+    clients = [client(own_server) for client in MAIN.values()]
+    problems: dict = {}
 
     def newcomers() -> None:
         own_server.terminate()
-        for path, connection in connections.items():
-            body = BODIES[path] | {"messages": [{"role": "user", "content": "Hello"}]}
-            if not path.startswith("/model"):
-                body["model"] = MODEL
-            connection.request("POST", path, json.dumps(body), headers)
-            response = connection.getresponse()
-            replies[path] = (response.status, dict(response.getheaders()), json.loads(response.read()))
+        poll(lambda: own_server.health("/readyz") == 503, 10, "not ready while it drains")
+        assert own_server.health("/livez") == 200
+        for client in clients:
+            problems[client] = client.problem(lambda: client.ask(ask("Hello", max_tokens=1)))
 
-    MAIN["openai"](own_server).stream(LONG, once(newcomers))
-    assert own_server.wait() == 0
-    for path, (status, head, body) in replies.items():
-        assert status == 503, (path, status, body)
-        assert "retry-after" in {name.lower() for name in head}
-    assert replies["/v1/messages"][2]["error"]["type"] in ("api_error", "overloaded_error")
-    assert replies["/v1/chat/completions"][2]["error"]["message"]
-    bedrock = {name.lower(): value for name, value in replies[f"/model/{MODEL}/invoke"][1].items()}
-    assert bedrock["x-amzn-errortype"] == "ServiceUnavailableException"
+    answer = clients[0].stream(LONG.but(max_tokens=500), once(newcomers))
+    assert answer.output_tokens > 0 and own_server.wait() == 0
+    assert problems.keys() == set(clients)
+    for client, problem in problems.items():
+        assert (problem.cls, problem.status) == (UNAVAILABLE[client.family], 503), problem
+        assert problem.request_id and problem.message, problem
 
 
 def test_second_signal_ends_at_once(own_server):

@@ -108,6 +108,7 @@ class JavaScript(Client):
     finish = converse.FINISH
     #: "default" is the SDK's own choice (HTTP/2), "http1" its NodeHttpHandler.
     handler = "default"
+    attempts = 1
     anonymous = False
 
     def call(self, command: str, input: dict[str, Any], service: str = "runtime", **options: Any) -> Iterator[dict]:
@@ -116,6 +117,7 @@ class JavaScript(Client):
             "endpoint": self.url,
             "region": REGION,
             "handler": self.handler,
+            "maxAttempts": self.attempts,
             "clockOffsetMs": int(self.skew.total_seconds() * 1000),
             "anonymous": self.anonymous,
         }

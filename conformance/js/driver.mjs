@@ -26,12 +26,12 @@ function unpack(_key, value) {
   return value;
 }
 
-function build({ service, endpoint, region, handler, clockOffsetMs, credentials, token, anonymous }) {
+function build({ service, endpoint, region, handler, maxAttempts, clockOffsetMs, credentials, token, anonymous }) {
   const { Client } = modules[service];
   const client = new Client({
     endpoint,
     region,
-    maxAttempts: 1,
+    maxAttempts,
     systemClockOffset: clockOffsetMs,
     ...(handler === "http1" ? { requestHandler: new NodeHttpHandler() } : {}),
     ...(token ? { token: { token }, authSchemePreference: ["httpBearerAuth"] } : { credentials }),
