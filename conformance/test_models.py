@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from asks import MODEL, ask
-from clients import EVERY, Anthropic, Boto3, JavaScript, OpenAI
+from clients import EVERY, Anthropic, AnthropicBedrock, Boto3, JavaScript, OpenAI
 
 LISTING = [name for name, client in EVERY.items() if "anthropic-bedrock" not in name and name != "boto3-invoke"]
 
@@ -80,5 +80,5 @@ def test_model_by_arn(server):
     arn = control.get_foundation_model(modelIdentifier=MODEL)["modelDetails"]["modelArn"]
     profile = control.get_inference_profile(inferenceProfileIdentifier="house-model")["inferenceProfileArn"]
     for name in (arn, profile, f"us.{MODEL}", f"{MODEL}-v1:0"):
-        assert client.ask(question.but(model=name)).said() == expected, name
-        assert JavaScript(server).ask(question.but(model=name)).said() == expected, name
+        for sdk in (Boto3, JavaScript, AnthropicBedrock):
+            assert sdk(server).ask(question.but(model=name)).said() == expected, (sdk.name, name)
