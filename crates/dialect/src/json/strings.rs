@@ -8,10 +8,28 @@
 /// Bytes tested per step: two AVX2 registers, four SSE2 or NEON ones.
 const BLOCK: usize = 64;
 
+/// Words looked at before the blocks: most strings, and most runs between two escapes
+/// of source code, end within them.
+const WORDS_FIRST: usize = 3;
+
 /// Index, at or after `from`, of the first byte that a string cannot simply contain: a
 /// quote, a backslash or a control character. `text.len()` if there is none.
+#[inline]
 pub(super) fn skip_plain(text: &[u8], from: usize) -> usize {
     let Some(mut rest) = text.get(from..) else { return text.len() };
+    let mut at = from;
+    for _ in 0..WORDS_FIRST {
+        let Some((word, after)) = rest.split_first_chunk() else { break };
+        if let Some(found) = first_special(u64::from_le_bytes(*word)) {
+            return at + found;
+        }
+        (rest, at) = (after, at + size_of::<u64>());
+    }
+    skip_long(text, at)
+}
+
+fn skip_long(text: &[u8], from: usize) -> usize {
+    let mut rest = &text[from..];
     let mut at = from;
     while let Some((block, after)) = rest.split_first_chunk::<BLOCK>() {
         if block.iter().fold(false, |found, &byte| found | is_special(byte)) {
@@ -19,11 +37,11 @@ pub(super) fn skip_plain(text: &[u8], from: usize) -> usize {
         }
         (rest, at) = (after, at + BLOCK);
     }
-    while let Some((word, after)) = rest.split_first_chunk::<8>() {
+    while let Some((word, after)) = rest.split_first_chunk() {
         if let Some(found) = first_special(u64::from_le_bytes(*word)) {
             return at + found;
         }
-        (rest, at) = (after, at + 8);
+        (rest, at) = (after, at + size_of::<u64>());
     }
     at + rest.iter().position(|&byte| is_special(byte)).unwrap_or(rest.len())
 }
