@@ -1,0 +1,160 @@
+//! What the fuzz targets share: a call around any body, and streams cut in two.
+//!
+//! Targets are the programs of `src/bin/`; each reads anything at all and may only ever
+//! answer with an error. `cargo xtask fuzz` runs them.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue};
+use message::{Call, Dialect, Event, Failure, NewCall, Operation, Principal, RequestId};
+
+/// Cuts the input where its first byte says, in 256ths.
+pub fn cut(input: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (&place, rest) = input.split_first()?;
+    Some(rest.split_at(rest.len() * usize::from(place) / 256))
+}
+
+/// A call with this body, as the server makes one: only if `inbound` takes it.
+pub fn call(dialect: Dialect, operation: Operation, stream: bool, body: &[u8]) -> Result<Call, Failure> {
+    let inbound = dialect::inbound(dialect, operation, Some("a-model"), stream, body)?;
+    Ok(Call::new(NewCall {
+        id: RequestId::new("fuzz"),
+        operation,
+        dialect,
+        head: inbound.head,
+        body: Bytes::copy_from_slice(body),
+        headers: Arc::new(HeaderMap::new()),
+        principal: Principal { key_id: "key_fuzz".into(), name: "fuzz".into() },
+        received: Instant::now(),
+        decode: inbound.decode,
+    }))
+}
+
+/// Everything that may happen to a request's body: read, decoded, sent on in every
+/// dialect that targets speak, or refused in its own.
+pub fn request(dialect: Dialect, operation: Operation, body: &[u8]) {
+    let call = match call(dialect, operation, false, body) {
+        Ok(call) => call,
+        Err(failure) => return refused(dialect, &failure),
+    };
+    assert_json(body);
+    if let Some(span) = call.head.model_span.clone() {
+        assert_json(&body[span]);
+    }
+    if let Err(failure) = call.chat() {
+        refused(dialect, &failure);
+    }
+    for target in [Dialect::Anthropic, Dialect::OpenAiChat] {
+        let Some(outbound) = dialect::outbound(target) else { continue };
+        match outbound.encode(&call, "the \"target's\" name") {
+            Ok(outgoing) => assert_json(&outgoing.body.concat()),
+            Err(failure) => refused(dialect, &failure),
+        }
+    }
+}
+
+fn refused(dialect: Dialect, failure: &Failure) {
+    /// Most bytes of an error message: it is no echo of the body.
+    const MESSAGE_BYTES_MAX: usize = 8 << 10;
+    assert!(!failure.message.is_empty());
+    assert!(failure.message.len() < MESSAGE_BYTES_MAX, "{}", failure.message.len());
+    assert!(dialect::failure(dialect, failure, &RequestId::new("fuzz")).status.as_u16() >= 400);
+}
+
+fn assert_json(text: &[u8]) {
+    assert_eq!(dialect::json::validate(text), Ok(()));
+}
+
+/// A reply of a server of dialect `target`: read in two pieces it is what it is whole,
+/// and every client dialect can be told of it.
+pub fn reply(target: Dialect, first: &[u8], second: &[u8]) {
+    let body = br#"{"model":"m","max_tokens":9,"stream":true,"messages":[{"role":"user","content":"hi"}]}"#;
+    let Ok(call) = call(target, Operation::Chat, true, body) else { panic!("a plain request") };
+    let whole = read(&call, false, &[&[first, second].concat()]);
+    assert_eq!(whole, read(&call, false, &[first, second]));
+    let (frames, ending) = read(&call, true, &[first, second]);
+    assert_forwarded(&frames, ending.is_ok(), &[first, second].concat());
+    let (events, ending) = whole;
+    for home in [Dialect::Anthropic, Dialect::OpenAiChat, Dialect::BedrockConverse] {
+        tell(home, events.clone(), ending.as_ref().err());
+    }
+}
+
+type Read = (Vec<Event>, Result<(), Failure>);
+
+fn read(call: &Call, home: bool, pieces: &[&[u8]]) -> Read {
+    let outbound = dialect::outbound(call.dialect).expect("a target's dialect");
+    let mut decoder = outbound.decoder(call, home);
+    let mut events = Vec::new();
+    let mut ending = Ok(());
+    for piece in pieces {
+        ending = ending.and_then(|()| decoder.feed(Bytes::copy_from_slice(piece), &mut events));
+    }
+    ending = ending.and_then(|()| decoder.finish(&mut events));
+    (events, ending)
+}
+
+/// What is forwarded are the server's own bytes, in order, and all of them if it ended well.
+fn assert_forwarded(events: &[Event], whole: bool, sent: &[u8]) {
+    let mut forwarded = Vec::new();
+    for event in events {
+        if let Event::Frame(frame) = event {
+            forwarded.extend_from_slice(&frame.bytes);
+        }
+    }
+    assert!(sent.starts_with(&forwarded));
+    assert!(!whole || forwarded.len() == sent.len());
+}
+
+fn tell(home: Dialect, events: Vec<Event>, failure: Option<&Failure>) {
+    let body = match home {
+        Dialect::BedrockConverse => &br#"{"messages":[{"role":"user","content":[{"text":"hi"}]}]}"#[..],
+        _ => br#"{"model":"m","max_tokens":9,"stream":true,"messages":[{"role":"user","content":"hi"}]}"#,
+    };
+    let Ok(call) = call(home, Operation::Chat, true, body) else { panic!("a plain request") };
+    let mut encoder = dialect::reply_encoder(&call);
+    let mut out = Vec::new();
+    let mut completion = message::Completion::default();
+    for event in events {
+        completion.push(event.clone());
+        encoder.event(event, &mut out);
+    }
+    match failure {
+        Some(failure) => encoder.failure(failure, &mut out),
+        None => encoder.end(&mut out),
+    }
+    assert_framed(home, out);
+    assert_json(&dialect::reply_encoder(&call).whole(completion).body);
+}
+
+/// What a client gets is a whole number of events of JSON.
+fn assert_framed(home: Dialect, out: Vec<u8>) {
+    if home == Dialect::BedrockConverse {
+        let mut decoder = dialect::framing::eventstream::Decoder::new();
+        decoder.push(out.into());
+        while let Some(message) = decoder.next().expect("our own frames") {
+            assert_json(&message.payload);
+        }
+        assert!(decoder.is_between_messages());
+        return;
+    }
+    let mut parser = dialect::framing::sse::Parser::new();
+    parser.push(out.into());
+    while let Some(event) = parser.next().expect("our own events") {
+        if event.data != "[DONE]" {
+            assert_json(&event.data);
+        }
+    }
+    assert!(parser.is_between_events());
+}
+
+/// Headers from any bytes; `None` where they cannot be a header at all.
+pub fn headers(pairs: &[(&'static str, &[u8])]) -> Option<HeaderMap> {
+    let mut headers = HeaderMap::new();
+    for (name, value) in pairs {
+        headers.append(*name, HeaderValue::from_bytes(value).ok()?);
+    }
+    Some(headers)
+}
