@@ -37,7 +37,7 @@ const MEMORY_MIB_MAX: u64 = 1024;
 
 /// What `cargo xtask fuzz` takes.
 #[derive(clap::Args)]
-pub struct Options {
+pub(crate) struct Options {
     /// How long each target runs.
     #[arg(long, default_value_t = 60)]
     seconds: u64,
@@ -47,7 +47,7 @@ pub struct Options {
 }
 
 /// Runs the targets; fails if one has a finding.
-pub fn main(options: &Options) -> ExitCode {
+pub(crate) fn main(options: &Options) -> ExitCode {
     match run(options) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
