@@ -85,6 +85,23 @@ fn verifies_what_botocore_signs() {
     }
 }
 
+/// Over HTTP/2 it signs `:authority`, over HTTP/1.1 `host`.
+#[test]
+fn verifies_what_the_aws_sdk_for_javascript_signs() {
+    let requests: Vec<Request> =
+        serde_json::from_str(include_str!("../../fixtures/sigv4_js.json")).expect("fixture");
+    let Fixture { secret, now_s, .. } = fixture();
+    let mut first_headers = Vec::new();
+    for mut request in requests {
+        let signed = request.signed();
+        assert_eq!(request.verify(&signed, &secret, now_s), Ok(()), "{}", request.name);
+        first_headers.push(signed.signed_headers[0].clone());
+        request.set("host", "127.0.0.1:8081");
+        assert_eq!(fault(request.verify(&signed, &secret, now_s)), AuthFault::BadSignature);
+    }
+    assert_eq!(first_headers, [":authority", ":authority", ":authority", "amz-sdk-invocation-id"]);
+}
+
 #[test]
 fn the_known_vectors_are_among_them() {
     let signatures: Vec<String> =
