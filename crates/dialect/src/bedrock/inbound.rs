@@ -1,11 +1,77 @@
-//! Not built yet.
-use message::{Dialect, Failure, Operation};
+//! A client's body → [`Inbound`]: the shallow facts now, the conversation on demand.
+//!
+//! The model and the wish for a stream stand in the path; the body is scanned once, for
+//! validity and for the cap on output tokens.
+
+use message::{Call, Chat, Dialect, Failure, Head, Operation};
+use serde_json::Value;
+
+use super::converse;
+use super::wire::{At, Object, union};
+use crate::{Inbound, json};
+
+/// Reads the shallow facts of a body. `model` and `stream` are what the path said.
+///
+/// # Errors
+/// [`InvalidRequest`](message::ErrorKind::InvalidRequest) for what is not a JSON object or
+/// lacks the operation's required member; [`Unsupported`](message::ErrorKind::Unsupported)
+/// for an InvokeModel body of a family that is not built.
 pub fn read(
-    _: Dialect,
-    _: Operation,
-    _model: &str,
-    _stream: bool,
-    _: &[u8],
-) -> Result<crate::Inbound, Failure> {
-    todo!()
+    dialect: Dialect,
+    operation: Operation,
+    model: &str,
+    stream: bool,
+    body: &[u8],
+) -> Result<Inbound, Failure> {
+    let (max_tokens, decode): (_, message::Decode) = match (operation, dialect) {
+        (Operation::CountTokens, _) => (count_head(body)?, decode_count),
+        (Operation::Chat, Dialect::BedrockInvoke) => {
+            return Err(Failure::unsupported("InvokeModel is not built yet; use Converse"));
+        }
+        (Operation::Chat, _) => (converse_head(body)?, decode_converse),
+    };
+    let head = Head { model: model.to_owned(), model_span: None, stream, max_tokens };
+    Ok(Inbound { head, decode })
+}
+
+fn converse_head(body: &[u8]) -> Result<Option<u64>, Failure> {
+    let [messages, config] = json::members(body, ["messages", "inferenceConfig"])?;
+    match messages.and_then(|span| body.get(span.start)) {
+        None => return Err(At::Body.key("messages").wrong("required, but missing")),
+        Some(b'[') => {}
+        Some(_) => return Err(At::Body.key("messages").wrong("expected a list")),
+    }
+    // A configuration that is not as it should be is reported, with its path, on decoding.
+    let max_tokens = config.and_then(|span| body.get(span)).and_then(|config| {
+        let [span] = json::members(config, ["maxTokens"]).ok()?;
+        serde_json::from_slice(config.get(span?)?).ok()
+    });
+    Ok(max_tokens)
+}
+
+fn count_head(body: &[u8]) -> Result<Option<u64>, Failure> {
+    let [input] = json::members(body, ["input"])?;
+    if input.is_none() {
+        return Err(At::Body.key("input").wrong("required, but missing"));
+    }
+    Ok(None)
+}
+
+fn decode_converse(call: &Call) -> Result<Chat, Failure> {
+    converse::read(json::decode::<Value>(&call.body)?, At::Body)
+}
+
+/// CountTokens: a Converse body, or an InvokeModel body as base64.
+fn decode_count(call: &Call) -> Result<Chat, Failure> {
+    let mut body = Object::new(json::decode::<Value>(&call.body)?, At::Body)?;
+    let (member, input) = union(body.require("input")?, At::Body.key("input"), "converse, invokeModel")?;
+    let at = At::Body.key("input");
+    let at = at.key(&member);
+    match member.as_str() {
+        "converse" => converse::read(input, at),
+        "invokeModel" => {
+            Err(Failure::unsupported("InvokeModel bodies cannot be counted yet; use `converse`"))
+        }
+        _ => Err(at.wrong("expected converse or invokeModel")),
+    }
 }

@@ -1,0 +1,172 @@
+//! Converse content blocks → [`Block`]s.
+//!
+//! Every block of the model is understood or kept whole. Where a Converse block says
+//! more than the hub's, the rest stays in the block's `extra` under the block's own
+//! name (`guardContent`, `citationsContent`, `searchResult`) and how it was written under
+//! [`SPELLING`](message::SPELLING), from which it can be written back; to any other
+//! dialect it is what it is made of: text, a document, a cache marker.
+//!
+//! Source: `ContentBlock` and its members, bedrock-runtime service model of botocore
+//! 1.44.5 (read 2026-11-22).
+
+use message::{Block, BlockKind, CacheMarker, Dialect, Extra, Failure, Media, MediaSource, ToolOrigin};
+use serde_json::{Value, json};
+
+use super::media::{self, Medium, read_pieces};
+use super::wire::{At, Object, list, spell, string, union};
+
+const BLOCKS: &str = "text, image, document, video, audio, toolUse, toolResult, reasoningContent, \
+                      cachePoint, guardContent, citationsContent, searchResult, toolAddition, toolRemoval";
+
+/// Reads a list of content blocks. A cache point becomes a marker on the block before it.
+pub(super) fn read(value: Value, at: At<'_>) -> Result<Vec<Block>, Failure> {
+    let items = list(value, at)?;
+    let mut blocks: Vec<Block> = Vec::with_capacity(items.len());
+    for (index, item) in items.into_iter().enumerate() {
+        let at = at.index(index);
+        let (member, value) = union(item, at, BLOCKS)?;
+        if member != "cachePoint" {
+            blocks.push(block(&member, value, at.key(&member))?);
+            continue;
+        }
+        let (marker, extra) = cache_point(value, at.key("cachePoint"))?;
+        match blocks.last_mut() {
+            Some(block) if block.cache.is_none() && extra.is_empty() => block.cache = Some(marker),
+            // Nothing to mark: an empty text carries it, which no model sees.
+            _ => {
+                let mut carrier = Block { cache: Some(marker), extra, ..Block::text("") };
+                spell(&mut carrier.extra, "block", Value::from("cachePoint"));
+                blocks.push(carrier);
+            }
+        }
+    }
+    Ok(blocks)
+}
+
+/// Reads `{"type": "default", "ttl": …}`; what it says beyond that comes second.
+pub(super) fn cache_point(value: Value, at: At<'_>) -> Result<(CacheMarker, Extra), Failure> {
+    let mut point = Object::new(value, at)?;
+    let kind = point.string("type")?.filter(|kind| kind != "default");
+    let ttl = point.string("ttl")?;
+    let mut extra = point.rest();
+    extra.extend(kind.map(|kind| ("type".to_owned(), Value::String(kind))));
+    Ok((CacheMarker { ttl }, extra))
+}
+
+fn block(member: &str, value: Value, at: At<'_>) -> Result<Block, Failure> {
+    let mut extra = Extra::new();
+    let kind = match member {
+        "text" => BlockKind::Text(string(value, at)?),
+        "image" => BlockKind::Image(media::read(value, at, Medium::Image, &mut extra)?),
+        "document" => BlockKind::Document(media::read(value, at, Medium::Document, &mut extra)?),
+        "audio" => BlockKind::Audio(media::read(value, at, Medium::Audio, &mut extra)?),
+        "video" => BlockKind::Video(media::read(value, at, Medium::Video, &mut extra)?),
+        "toolUse" => tool_use(value, at, &mut extra)?,
+        "toolResult" => tool_result(value, at, &mut extra)?,
+        "reasoningContent" => reasoning(value, at, &mut extra)?,
+        "guardContent" => guarded(value, at, &mut extra)?,
+        "citationsContent" => cited(value, at, &mut extra)?,
+        "searchResult" => search_result(value, at, &mut extra)?,
+        // Only inside tool results: a JSON document, which is text to everyone else.
+        "json" => {
+            spell(&mut extra, "block", Value::from("json"));
+            BlockKind::Text(value.to_string())
+        }
+        // toolAddition, toolRemoval, and whatever a newer client knows.
+        _ => BlockKind::Opaque { dialect: Dialect::BedrockConverse, value: json!({ member: value }) },
+    };
+    Ok(Block { kind, cache: None, extra })
+}
+
+fn tool_use(value: Value, at: At<'_>, extra: &mut Extra) -> Result<BlockKind, Failure> {
+    let mut tool = Object::new(value, at)?;
+    let id = tool.require_string("toolUseId")?;
+    let name = tool.require_string("name")?;
+    let input = tool.require("input")?.to_string();
+    let origin = match tool.string("type")?.as_deref() {
+        None => ToolOrigin::Client,
+        Some("server_tool_use") => ToolOrigin::Server,
+        Some(_) => return Err(at.key("type").wrong("must be `server_tool_use`, or left out")),
+    };
+    extra.extend(tool.rest());
+    Ok(BlockKind::ToolUse { id, name, input, origin })
+}
+
+fn tool_result(value: Value, at: At<'_>, extra: &mut Extra) -> Result<BlockKind, Failure> {
+    let mut result = Object::new(value, at)?;
+    let id = result.require_string("toolUseId")?;
+    let content = result.require("content")?;
+    let content = read(content, at.key("content"))?;
+    if content.iter().any(|block| matches!(block.kind, BlockKind::ToolResult { .. })) {
+        return Err(at.key("content").wrong("a tool result cannot hold another"));
+    }
+    let is_error = match result.string("status")?.as_deref() {
+        None => None,
+        Some("success") => Some(false),
+        Some("error") => Some(true),
+        Some(_) => return Err(at.key("status").wrong("must be `success` or `error`")),
+    };
+    extra.extend(result.rest());
+    Ok(BlockKind::ToolResult { id, content, plain: false, is_error })
+}
+
+fn reasoning(value: Value, at: At<'_>, extra: &mut Extra) -> Result<BlockKind, Failure> {
+    let (member, value) = union(value, at, "reasoningText, redactedContent")?;
+    let at = at.key(&member);
+    match member.as_str() {
+        "reasoningText" => {
+            let mut shown = Object::new(value, at)?;
+            let text = shown.require_string("text")?;
+            let signature = shown.string("signature")?;
+            extra.extend(shown.rest());
+            Ok(BlockKind::Thinking { text, signature })
+        }
+        "redactedContent" => string(value, at).map(BlockKind::RedactedThinking),
+        _ => Err(at.wrong("expected reasoningText or redactedContent")),
+    }
+}
+
+/// Content marked for guardrails is ordinary content, and a mark.
+fn guarded(value: Value, at: At<'_>, extra: &mut Extra) -> Result<BlockKind, Failure> {
+    let (member, value) = union(value, at, "text, image")?;
+    let at = at.key(&member);
+    let mut rest = Extra::new();
+    let kind = match member.as_str() {
+        "text" => {
+            let mut guarded = Object::new(value, at)?;
+            let text = guarded.require_string("text")?;
+            rest.extend(guarded.rest());
+            BlockKind::Text(text)
+        }
+        "image" => BlockKind::Image(media::read(value, at, Medium::Image, &mut rest)?),
+        _ => return Err(at.wrong("expected text or image")),
+    };
+    extra.insert("guardContent".to_owned(), Value::Object(rest));
+    Ok(kind)
+}
+
+fn cited(value: Value, at: At<'_>, extra: &mut Extra) -> Result<BlockKind, Failure> {
+    let mut cited = Object::new(value, at)?;
+    let content = cited.take("content").unwrap_or_else(|| Value::Array(Vec::new()));
+    let text = read_pieces(content, at.key("content"), extra)?;
+    let rest = cited.rest();
+    extra.insert("citationsContent".to_owned(), Value::Object(rest));
+    Ok(BlockKind::Text(text))
+}
+
+/// A search result is a document with a title; where it came from stays at home.
+fn search_result(value: Value, at: At<'_>, extra: &mut Extra) -> Result<BlockKind, Failure> {
+    let mut result = Object::new(value, at)?;
+    let title = result.require_string("title")?;
+    let source = result.require_string("source")?;
+    let content = result.require("content")?;
+    let text = read_pieces(content, at.key("content"), extra)?;
+    let mut rest = Extra::from_iter([("source".to_owned(), Value::String(source))]);
+    rest.extend(result.rest());
+    extra.insert("searchResult".to_owned(), Value::Object(rest));
+    Ok(BlockKind::Document(Media {
+        media_type: Some("text/plain".to_owned()),
+        name: Some(title),
+        source: MediaSource::Text(text),
+    }))
+}
