@@ -180,3 +180,153 @@ fn not_found(id: &str, cards: &[ModelCard]) -> Failure {
     };
     Failure::new(ErrorKind::NotFound, format!("there is no model `{shown}` here; {hint}")).with_param("model")
 }
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderMap;
+
+    use super::*;
+
+    fn cards(names: &[&str]) -> Vec<ModelCard> {
+        let card = |name: &&str| ModelCard {
+            id: (*name).into(),
+            name: name.to_uppercase(),
+            provider: "local".to_owned(),
+            created_s: 1_790_000_000,
+            context_length: Some(8_192),
+            images: false,
+            alias_of: Vec::new(),
+        };
+        names.iter().map(card).collect()
+    }
+
+    fn ask(method: &str, path: &str, query: &str, headers: &HeaderMap) -> Ask {
+        crate::route(&RequestHead { method, path, query, headers })
+    }
+
+    fn command(path: &str, query: &str) -> (Dialect, Command) {
+        match ask("GET", path, query, &HeaderMap::new()) {
+            Ask::Command { dialect, command: crate::Command::Models(command) } => (dialect, command),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn answered(query: &str, cards: &[ModelCard]) -> Value {
+        let whole =
+            answer(&command("/v1/models", query).1, cards).unwrap_or_else(|failure| panic!("{failure}"));
+        serde_json::from_slice(&whole.body).expect("JSON")
+    }
+
+    fn ids(list: &Value) -> Vec<&str> {
+        list["data"].as_array().expect("an array").iter().filter_map(|model| model["id"].as_str()).collect()
+    }
+
+    #[test]
+    fn a_model_has_the_fields_of_both_sdks() {
+        let whole = answer(&Command::Get { id: "smol".to_owned() }, &cards(&["smol"])).expect("it is there");
+        let model: Value = serde_json::from_slice(&whole.body).expect("JSON");
+        assert_eq!(
+            model,
+            json!({
+                "id": "smol", "object": "model", "created": 1_790_000_000, "owned_by": "local", "type": "model",
+                "display_name": "SMOL", "created_at": "2026-09-21T14:13:20Z", "lifecycle": "active",
+                "max_input_tokens": 8192, "max_tokens": 8192,
+            })
+        );
+    }
+
+    #[test]
+    fn paths_are_understood_under_every_root() {
+        for path in ["/v1/models", "/openai/v1/models"] {
+            assert_eq!(command(path, ""), (Dialect::OpenAiChat, Command::List(Page::default())), "{path}");
+        }
+        assert_eq!(command("/anthropic/v1/models", "").0, Dialect::Anthropic);
+        for path in ["/v1/models/org%2Fname:1", "/v1/models/org/name%3A1"] {
+            assert_eq!(command(path, "").1, Command::Get { id: "org/name:1".to_owned() }, "{path}");
+        }
+        let headers = HeaderMap::from_iter([(
+            http::HeaderName::from_static("anthropic-version"),
+            HeaderValue::from_static("2023-06-01"),
+        )]);
+        let asked = ask("GET", "/v1/models", "", &headers);
+        assert!(matches!(asked, Ask::Command { dialect: Dialect::Anthropic, .. }), "{asked:?}");
+    }
+
+    #[test]
+    fn other_methods_and_paths_are_not_lists() {
+        let none = HeaderMap::new();
+        let dialect = Dialect::OpenAiChat;
+        assert_eq!(ask("POST", "/v1/models", "", &none), Ask::Unknown { dialect, wrong_method: true });
+        assert_eq!(ask("GET", "/v1/models/", "", &none), Ask::Unknown { dialect, wrong_method: false });
+        assert_eq!(ask("GET", "/v1/modelsx", "", &none), Ask::Unknown { dialect, wrong_method: false });
+        assert!(matches!(ask("DELETE", "/v1/models/ft:x", "", &none), Ask::Unbuilt { .. }));
+    }
+
+    #[test]
+    fn without_a_limit_all_are_listed() {
+        let names: Vec<String> = (0..1_500).map(|number| format!("m{number}")).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let list = answered("", &cards(&names));
+        assert_eq!(ids(&list), names);
+        assert_eq!((&list["object"], &list["has_more"]), (&json!("list"), &json!(false)));
+        let empty = answered("limit=5", &[]);
+        assert_eq!((&empty["first_id"], &empty["last_id"]), (&Value::Null, &Value::Null));
+    }
+
+    #[test]
+    fn pages_go_both_ways() {
+        let cards = cards(&["a", "b", "c/1", "d", "e"]);
+        for (query, expected, has_more) in [
+            ("limit=2", vec!["a", "b"], true),
+            ("limit=2&after_id=b", vec!["c/1", "d"], true),
+            ("after_id=c%2F1&limit=2", vec!["d", "e"], false),
+            ("limit=2&after_id=e", vec![], false),
+            ("limit=2&before_id=e", vec!["c/1", "d"], true),
+            ("limit=9&before_id=c%2F1", vec!["a", "b"], false),
+            ("before_id=a", vec![], false),
+            ("workspace_id=x&&=&limit=1000", vec!["a", "b", "c/1", "d", "e"], false),
+        ] {
+            let list = answered(query, &cards);
+            assert_eq!((ids(&list), &list["has_more"]), (expected, &json!(has_more)), "{query}");
+        }
+        let mut all = Vec::new();
+        let mut query = "limit=2".to_owned();
+        loop {
+            let list = answered(&query, &cards);
+            all.extend(ids(&list).into_iter().map(str::to_owned));
+            if list["has_more"] == false {
+                break;
+            }
+            query = format!("limit=2&after_id={}", list["last_id"].as_str().expect("an id"));
+        }
+        assert_eq!(all, ["a", "b", "c/1", "d", "e"]);
+    }
+
+    #[test]
+    fn impossible_pages_name_the_parameter() {
+        for (query, param) in [
+            ("limit=0", "limit"),
+            ("limit=1001", "limit"),
+            ("limit=x", "limit"),
+            ("after_id=nobody", "after_id"),
+            ("before_id=nobody", "before_id"),
+            ("after_id=a&before_id=a", "before_id"),
+        ] {
+            let failure = answer(&command("/v1/models", query).1, &cards(&["a"])).expect_err(query);
+            assert_eq!((failure.kind, failure.param.as_deref()), (ErrorKind::InvalidRequest, Some(param)));
+        }
+    }
+
+    #[test]
+    fn a_stranger_gets_the_nearest_names() {
+        let get =
+            |id: &str| answer(&Command::Get { id: id.to_owned() }, &cards(&["smollm2-135m", "qwen3-0.6b"]));
+        let failure = get("smollm-135m").expect_err("not there");
+        assert_eq!((failure.kind, failure.param.as_deref()), (ErrorKind::NotFound, Some("model")));
+        assert_eq!(failure.message, "there is no model `smollm-135m` here; did you mean `smollm2-135m`?");
+        let failure = get(&"zz".repeat(10_000)).expect_err("not there");
+        assert!(
+            failure.message.ends_with("GET /v1/models lists those there are") && failure.message.len() < 300
+        );
+    }
+}

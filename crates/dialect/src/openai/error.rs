@@ -228,3 +228,113 @@ fn until(headers: &HeaderMap) -> Option<f64> {
     };
     Some((date(header::RETRY_AFTER)? - date(header::DATE)?).as_seconds_f64().max(0.0))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answered(status: u16, headers: &[(&'static str, &'static str)], body: &str) -> Failure {
+        let headers = headers
+            .iter()
+            .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
+        let status = StatusCode::from_u16(status).expect("a status");
+        from_response(status, &headers.collect(), body.as_bytes())
+    }
+
+    #[test]
+    fn a_servers_error_keeps_its_words() {
+        let openai =
+            r#"{"error":{"message":"bad","type":"invalid_request_error","param":"messages.0","code":null}}"#;
+        for (status, body, kind, message) in [
+            (400, openai, ErrorKind::InvalidRequest, "bad"),
+            (422, r#"{"detail":"Unprocessable"}"#, ErrorKind::InvalidRequest, "Unprocessable"),
+            (404, r#"{"object":"error","message":"no such model"}"#, ErrorKind::NotFound, "no such model"),
+            (
+                400,
+                r#"{"error":{"message":"too long","code":"context_length_exceeded"}}"#,
+                ErrorKind::ContextOverflow,
+                "too long",
+            ),
+            (
+                400,
+                r#"{"message":"This model's maximum context length is 8 tokens"}"#,
+                ErrorKind::ContextOverflow,
+                "This model's maximum context length is 8 tokens",
+            ),
+            (
+                400,
+                r#"{"error":{"message":"big","type":"exceed_context_size_error"}}"#,
+                ErrorKind::ContextOverflow,
+                "big",
+            ),
+            (413, r#"{"error":"too big"}"#, ErrorKind::TooLarge, "too big"),
+            (429, r#"{"error":{"message":"slow"}}"#, ErrorKind::RateLimited, "slow"),
+            (500, r#"{"error":{"message":"oops"}}"#, ErrorKind::Upstream, "oops"),
+            (
+                504,
+                "",
+                ErrorKind::Timeout,
+                "the model's server answered 504 Gateway Timeout without an explanation",
+            ),
+            (
+                529,
+                "{}",
+                ErrorKind::Overloaded,
+                "the model's server answered 529 <unknown status code> without an explanation",
+            ),
+            (
+                502,
+                "<html>nginx</html>",
+                ErrorKind::Upstream,
+                "the model's server answered 502 Bad Gateway without an explanation",
+            ),
+        ] {
+            let failure = answered(status, &[], body);
+            assert_eq!((failure.kind, failure.message.as_str()), (kind, message));
+        }
+        assert_eq!(answered(400, &[], openai).param.as_deref(), Some("messages.0"));
+    }
+
+    /// Those texts quote parts of the key, and the caller's key is not at fault.
+    #[test]
+    fn our_own_credential_is_not_the_callers_fault() {
+        for status in [401, 403] {
+            let failure =
+                answered(status, &[], r#"{"error":{"message":"Incorrect API key provided: sk-abc***xyz"}}"#);
+            assert_eq!((failure.kind, failure.retry), (ErrorKind::Upstream, Retry::No));
+            assert!(!failure.message.contains("sk-"), "{failure}");
+        }
+    }
+
+    #[test]
+    fn e1_retry_after_is_kept() {
+        let waits = |headers: &[_]| answered(429, headers, "").retry;
+        let seconds = |seconds: f64| Retry::After(Duration::from_secs_f64(seconds));
+        assert_eq!(waits(&[("retry-after", "7")]), seconds(7.0));
+        assert_eq!(waits(&[("retry-after", "7"), ("retry-after-ms", "250")]), seconds(0.25));
+        let dates =
+            [("date", "Sun, 06 Nov 1994 08:49:30 GMT"), ("retry-after", "Sun, 06 Nov 1994 08:49:37 GMT")];
+        assert_eq!(waits(&dates), seconds(7.0));
+        for nonsense in ["soon", "-1", "NaN", "inf", "1e300", ""] {
+            assert_eq!(waits(&[("retry-after", nonsense)]), Retry::Yes, "{nonsense}");
+        }
+        assert_eq!(answered(503, &[("retry-after", "2")], "").kind, ErrorKind::Overloaded);
+    }
+
+    #[test]
+    fn a_spent_quota_is_not_tried_again() {
+        let failure = answered(
+            429,
+            &[("retry-after", "1")],
+            r#"{"error":{"message":"pay","code":"insufficient_quota"}}"#,
+        );
+        assert_eq!((failure.kind, failure.retry), (ErrorKind::RateLimited, Retry::No));
+        assert!(whole(&failure).headers.iter().any(|(name, _)| name == "x-should-retry"));
+    }
+
+    #[test]
+    fn a_long_error_text_is_cut() {
+        let body = json!({"error": {"message": "é".repeat(1 << 20)}}).to_string();
+        assert_eq!(answered(400, &[], &body).message.chars().count(), FOREIGN_TEXT_CHARS_MAX);
+    }
+}

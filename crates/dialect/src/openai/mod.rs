@@ -13,3 +13,6 @@ pub mod outbound;
 pub mod reply;
 mod spelling;
 pub mod wire;
+
+#[cfg(test)]
+mod tests;

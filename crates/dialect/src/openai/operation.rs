@@ -60,3 +60,53 @@ pub fn route(request: &RequestHead<'_>, path: &str) -> Option<Ask> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderMap;
+
+    use super::*;
+
+    fn ask(method: &str, path: &str) -> Ask {
+        crate::route(&RequestHead { method, path, query: "", headers: &HeaderMap::new() })
+    }
+
+    #[test]
+    fn chat_completions_is_a_call() {
+        let dialect = Dialect::OpenAiChat;
+        let call = Ask::Call { dialect, operation: Operation::Chat, model: None, stream: false };
+        for path in ["/v1/chat/completions", "/openai/v1/chat/completions"] {
+            assert_eq!(ask("POST", path), call);
+            assert_eq!(ask("PUT", path), Ask::Unknown { dialect, wrong_method: true });
+        }
+    }
+
+    #[test]
+    fn what_is_not_built_is_known_by_name() {
+        for (method, path, name) in [
+            ("POST", "/v1/responses", "Responses"),
+            ("GET", "/v1/responses/resp_1/input_items", "Responses"),
+            ("POST", "/openai/v1/embeddings", "Embeddings"),
+            ("POST", "/v1/completions", "Completions (legacy)"),
+            ("GET", "/v1/chat/completions", "Stored chat completions"),
+            ("DELETE", "/v1/chat/completions/c1", "Stored chat completions"),
+            ("POST", "/v1/fine_tuning/jobs", "Fine-tuning"),
+            ("POST", "/v1/audio/speech", "Audio"),
+        ] {
+            let dialect = Dialect::OpenAiChat;
+            assert_eq!(ask(method, path), Ask::Unbuilt { dialect, operation: name }, "{path}");
+        }
+    }
+
+    #[test]
+    fn other_paths_are_unknown() {
+        for path in
+            ["/", "", "/v1", "/v1/", "/v1/chat", "/v1/chat/completions/", "/v1/responsesx", "/v2/responses"]
+        {
+            let ask = ask("GET", path);
+            let known = matches!(&ask, Ask::Unknown { wrong_method: false, .. });
+            let stored = path == "/v1/chat/completions/" && matches!(&ask, Ask::Unbuilt { .. });
+            assert!(known || stored, "{path:?}: {ask:?}");
+        }
+    }
+}

@@ -10,12 +10,11 @@ use memchr::memmem::Finder;
 use memchr::{memchr, memchr_iter};
 use message::{Event, Failure, Frame, Seen};
 use serde::Deserialize;
-use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use super::answer::finish;
 use super::whole::Body;
-use super::{cut, nonsense};
+use super::{cut, from_event, nonsense};
 use crate::ReplyDecoder;
 use crate::framing::sse::EVENT_BYTES_MAX;
 use crate::openai::wire::Usage;
@@ -30,52 +29,58 @@ pub(super) struct Stream {
     held_len: usize,
     /// The beginning of a line whose end has not come, for the scan.
     line: Vec<u8>,
+    /// What was seen of the event whose end has not come.
+    seen: Seen,
     is_whole: bool,
 }
 
 impl ReplyDecoder for Stream {
     fn feed(&mut self, piece: Bytes, events: &mut Vec<Event>) -> Result<(), Failure> {
-        let mut seen = None;
         // Where the last whole event of this piece ends.
         let mut boundary = 0;
         let mut start = 0;
+        let mut failure = None;
         for newline in memchr_iter(b'\n', &piece) {
-            let rest = &piece[start..newline];
-            if self.line.is_empty() {
-                if is_blank(rest) {
-                    boundary = newline + 1;
-                } else {
-                    self.scan(rest, &mut seen);
-                }
+            let is_blank = if self.line.is_empty() {
+                self.line(&piece[start..newline])
             } else {
-                self.line.extend_from_slice(rest);
+                self.line.extend_from_slice(&piece[start..newline]);
                 let line = std::mem::take(&mut self.line);
-                if is_blank(&line) {
-                    boundary = newline + 1;
-                } else {
-                    self.scan(&line, &mut seen);
+                self.line(&line)
+            };
+            start = newline + 1;
+            match is_blank {
+                Ok(true) => boundary = start,
+                Ok(false) => {}
+                Err(error) => {
+                    failure = Some(error);
+                    break;
                 }
             }
-            start = newline + 1;
+        }
+        if boundary > 0 {
+            self.release(events);
+            let (bytes, seen) = (piece.slice(..boundary), self.take_seen());
+            events.push(Event::Frame(Frame { bytes, seen }));
+        }
+        if let Some(failure) = failure {
+            return Err(failure);
         }
         self.line.extend_from_slice(&piece[start..]);
-        if boundary > 0 {
-            let held = std::mem::take(&mut self.held);
-            self.held_len = 0;
-            events.extend(held.into_iter().map(|bytes| Event::Frame(Frame { bytes, seen: None })));
-            let bytes = piece.slice(..boundary);
-            events.push(Event::Frame(Frame { bytes, seen: seen.map(Box::new) }));
-        }
         self.hold(piece.slice(boundary..))
     }
 
     fn finish(&mut self, events: &mut Vec<Event>) -> Result<(), Failure> {
+        // A last event without its blank line is still the client's to read.
+        let line = std::mem::take(&mut self.line);
+        self.line(&line)?;
         if !self.is_whole {
             return Err(cut());
         }
-        // A last event without its blank line is still the client's to read.
-        let held = std::mem::take(&mut self.held);
-        events.extend(held.into_iter().map(|bytes| Event::Frame(Frame { bytes, seen: None })));
+        self.release(events);
+        if let Some(seen) = self.take_seen() {
+            events.push(Event::Frame(Frame { bytes: Bytes::new(), seen: Some(seen) }));
+        }
         Ok(())
     }
 }
@@ -89,6 +94,7 @@ impl Default for Stream {
             held: Vec::new(),
             held_len: 0,
             line: Vec::new(),
+            seen: Seen::default(),
             is_whole: false,
         }
     }
@@ -106,29 +112,44 @@ impl Stream {
         Ok(())
     }
 
-    fn scan(&mut self, line: &[u8], seen: &mut Option<Seen>) {
-        let Some(data) = line.strip_prefix(b"data:") else { return };
-        let data = data.trim_ascii();
+    fn take_seen(&mut self) -> Option<Box<Seen>> {
+        let seen = std::mem::take(&mut self.seen);
+        (seen != Seen::default()).then(|| Box::new(seen))
+    }
+
+    fn release(&mut self, events: &mut Vec<Event>) {
+        self.held_len = 0;
+        let held = self.held.drain(..);
+        events.extend(held.map(|bytes| Event::Frame(Frame { bytes, seen: None })));
+    }
+
+    /// Reads a whole line. True if it is blank: the event before it is whole.
+    ///
+    /// The server's own error is no frame but a failure, so that layers can see it; the
+    /// client gets it through the encoder.
+    fn line(&mut self, line: &[u8]) -> Result<bool, Failure> {
+        if matches!(line, b"" | b"\r") {
+            return Ok(true);
+        }
+        let Some(data) = line.strip_prefix(b"data:").map(<[u8]>::trim_ascii) else { return Ok(false) };
         if data == b"[DONE]" {
             self.is_whole = true;
         } else if has_value(data, &self.finish_reason) || has_value(data, &self.usage) {
-            // What is not a chunk (an error, a vendor's own event) is the client's to judge.
+            // What is not a chunk (a vendor's own event) is the client's to judge.
             if let Ok(chunk) = serde_json::from_slice::<Light>(data) {
                 let found = chunk.seen();
                 self.is_whole |= found.finish.is_some();
-                let seen = seen.get_or_insert_default();
-                seen.usage = found.usage.or(seen.usage);
-                seen.finish = found.finish.or(seen.finish.take());
+                self.seen.usage = found.usage.or(self.seen.usage);
+                self.seen.finish = found.finish.or(self.seen.finish.take());
             }
-        } else if has_value(data, &self.error) && serde_json::from_slice::<Error>(data).is_ok() {
-            // The server's own last word: nothing needs to be added.
-            self.is_whole = true;
         }
+        if has_value(data, &self.error)
+            && let Ok(Broken { error: Some(error) }) = serde_json::from_slice(data)
+        {
+            return Err(from_event(&error));
+        }
+        Ok(false)
     }
-}
-
-fn is_blank(line: &[u8]) -> bool {
-    matches!(line, b"" | b"\r")
 }
 
 /// Whether `key` stands there with a value other than `null`.
@@ -154,9 +175,8 @@ struct LightChoice {
 }
 
 #[derive(Deserialize)]
-struct Error {
-    #[serde(rename = "error")]
-    _error: IgnoredAny,
+struct Broken {
+    error: Option<Value>,
 }
 
 impl Light {
