@@ -132,6 +132,9 @@ impl<'a> Fields<'a> {
     ) -> Result<Option<Number>, Failure> {
         let number = self.number(name)?;
         match number.as_ref().and_then(Number::as_f64) {
+            Some(value) if value < low && high.is_infinite() => {
+                Err(self.at.field(name).fault(format_args!("must be at least {low}")))
+            }
             Some(value) if !(low..=high).contains(&value) => {
                 Err(self.at.field(name).fault(format_args!("must be between {low} and {high}")))
             }

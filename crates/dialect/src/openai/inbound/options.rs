@@ -22,7 +22,7 @@ pub(super) fn options(fields: &mut Fields<'_>, chat: &mut Chat, notes: &mut Extr
             limit
         }
     };
-    sampling.temperature = fields.number_in("temperature", 0.0, f64::MAX)?;
+    sampling.temperature = fields.number_in("temperature", 0.0, f64::INFINITY)?;
     sampling.top_p = fields.number_in("top_p", 0.0, 1.0)?;
     sampling.min_p = fields.number_in("min_p", 0.0, 1.0)?;
     sampling.presence_penalty = fields.number_in("presence_penalty", -2.0, 2.0)?;
@@ -59,10 +59,10 @@ fn token_limit(at: At<'_>, value: &Value) -> Result<u64, Failure> {
 
 /// vLLM's `repetition_penalty`, or llama.cpp's `repeat_penalty` for the same.
 fn repetition_penalty(fields: &mut Fields<'_>, notes: &mut Extra) -> Result<Option<Number>, Failure> {
-    if let Some(penalty) = fields.number_in("repetition_penalty", 0.0, f64::MAX)? {
+    if let Some(penalty) = fields.number_in("repetition_penalty", 0.0, f64::INFINITY)? {
         return Ok(Some(penalty));
     }
-    let penalty = fields.number_in("repeat_penalty", 0.0, f64::MAX)?;
+    let penalty = fields.number_in("repeat_penalty", 0.0, f64::INFINITY)?;
     if penalty.is_some() {
         notes.insert("repeat_penalty".to_owned(), Value::Bool(true));
     }
