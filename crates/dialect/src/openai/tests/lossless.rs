@@ -47,7 +47,7 @@ fn forwarding_touches_the_model_only() {
     for (name, body) in requests() {
         let call = call(&body);
         let same = OpenAiChat.encode(&call, "m").expect("home");
-        assert_eq!(same.body, [call.body.clone()], "{name}");
+        assert_eq!(same.body, std::slice::from_ref(&call.body), "{name}");
         let other = OpenAiChat.encode(&call, "vendor/other").expect("home");
         assert!(other.home && other.dropped.is_empty());
         assert_eq!(other.path, "/chat/completions");
