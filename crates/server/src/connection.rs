@@ -164,7 +164,8 @@ struct Keeper<C> {
 
 impl<C: Polite> Keeper<C> {
     fn new(connection: Pin<Box<C>>, config: Arc<Config>, vitals: Arc<Vitals>, closing: Watch) -> Self {
-        let look = Box::pin(sleep(config.head_timeout()));
+        let first_look = config.head_timeout().min(config.idle_timeout()).min(config.write_stall_timeout());
+        let look = Box::pin(sleep(first_look));
         Self { connection, config, vitals, closing, asked_to_close: false, look }
     }
 

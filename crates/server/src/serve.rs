@@ -61,7 +61,9 @@ pub enum ServeError {
 
 /// The bound ports.
 pub struct Listeners {
+    address: SocketAddr,
     clear: TcpListener,
+    tls_address: Option<SocketAddr>,
     tls: Option<(TcpListener, TlsAcceptor)>,
 }
 
@@ -72,6 +74,31 @@ impl Listeners {
     /// # Errors
     /// When an address is taken or not ours.
     pub async fn bind(
+        config: &Config,
+        tls: Option<Arc<rustls::ServerConfig>>,
+    ) -> Result<Self, ServeError> {
+        let clear = bind(config.listen).await?;
+        let tls = match tls.filter(|_| config.tls) {
+            Some(tls) => Some((bind(config.tls_listen).await?, TlsAcceptor::from(tls))),
+            None => None,
+        };
+        let address = clear.local_addr()?;
+        let tls_address = tls.as_ref().map(|(listener, _)| listener.local_addr()).transpose()?;
+        Ok(Self { address, clear, tls_address, tls })
+    }
+
+    /// The cleartext address really bound (port 0 asks for any).
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The TLS address really bound, if TLS is served.
+    pub const fn tls_address(&self) -> Option<SocketAddr> {
+        self.tls_address
+    }
+}
+
+async fn bind(
         config: &Config,
         tls: Option<Arc<rustls::ServerConfig>>,
     ) -> Result<Self, ServeError> {
@@ -118,13 +145,13 @@ pub async fn serve(
 ) -> Result<(), ServeError> {
     config.check().map_err(ServeError::Config)?;
     if matches!(gateway.auth, Auth::Dev) {
-        let addresses = [Some(listeners.clear_address()?), listeners.tls_address()?];
+        let addresses = [Some(listeners.address), listeners.tls_address];
         if let Some(open) = addresses.into_iter().flatten().find(|address| !address.ip().is_loopback()) {
             return Err(ServeError::DevNotLoopback(open));
         }
     }
     let server = Arc::new(Server::new(config, gateway, shutdown.clone()));
-    let Listeners { clear, tls } = listeners;
+    let Listeners { clear, tls, .. } = listeners;
     let accepting = [
         Some(tokio::spawn(accept(clear, None, Arc::clone(&server)))),
         tls.map(|(listener, tls)| tokio::spawn(accept(listener, Some(tls), Arc::clone(&server)))),

@@ -3,9 +3,9 @@
 //! * It can take back bytes that were read to find out the protocol.
 //! * It notes since when the client has left what we write unread, so that a reader
 //!   that stalls for ever can be told from one that waits.
-//! * When an answer was sent without reading the request's whole body, it closes in
-//!   the lingering way: first our half, then what still arrives is read and thrown
-//!   away for a while. Closed at once, the kernel would answer the client's next byte
+//! * When an answer was sent without reading the whole request, it closes in the
+//!   lingering way: first our half, then what still arrives is read and thrown away
+//!   for a while. Closed at once, the kernel would answer the client's next byte
 //!   with a reset, and the reset would destroy our answer before the client reads it.
 
 use std::future::Future;
@@ -144,7 +144,7 @@ impl AsyncWrite for Socket {
         if self.linger.is_none() {
             ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
         }
-        if self.vitals.body_left_unread() {
+        if self.vitals.unread() {
             ready!(self.poll_linger(cx));
         }
         Poll::Ready(Ok(()))

@@ -19,7 +19,9 @@ pub(crate) struct Vitals {
     idle_since_ms: AtomicU64,
     /// When a write first found the client not reading; 0: it reads.
     stalled_since_ms: AtomicU64,
-    unread_body: AtomicBool,
+    /// The client may still be sending what nobody will read: so it is from the start,
+    /// while no whole request has been answered.
+    unread: AtomicBool,
 }
 
 /// What the keeper is to do.
@@ -41,7 +43,7 @@ impl Vitals {
             begun: AtomicBool::new(false),
             idle_since_ms: AtomicU64::new(0),
             stalled_since_ms: AtomicU64::new(0),
-            unread_body: AtomicBool::new(false),
+            unread: AtomicBool::new(true),
         })
     }
 
@@ -49,6 +51,7 @@ impl Vitals {
     pub(crate) fn request_began(&self) {
         self.in_flight.fetch_add(1, Ordering::Relaxed);
         self.begun.store(true, Ordering::Relaxed);
+        self.unread.store(false, Ordering::Relaxed);
     }
 
     /// A request and its answer are done with.
@@ -59,12 +62,12 @@ impl Vitals {
 
     /// An answer goes out while part of the request's body has not been read.
     pub(crate) fn leave_body_unread(&self) {
-        self.unread_body.store(true, Ordering::Relaxed);
+        self.unread.store(true, Ordering::Relaxed);
     }
 
-    /// Whether some request's body was left unread.
-    pub(crate) fn body_left_unread(&self) -> bool {
-        self.unread_body.load(Ordering::Relaxed)
+    /// Whether the client may still be sending what nobody will read.
+    pub(crate) fn unread(&self) -> bool {
+        self.unread.load(Ordering::Relaxed)
     }
 
     /// Notes whether the client takes what is written.

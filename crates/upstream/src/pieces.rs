@@ -53,7 +53,7 @@ mod tests {
 
     #[tokio::test]
     async fn pieces_come_in_order_and_the_length_is_known() {
-        let pieces = ["ab", "", "cde"].map(Bytes::from_static).to_vec();
+        let pieces = ["ab", "", "cde"].map(Bytes::from).to_vec();
         let body = Pieces::new(pieces);
         assert_eq!(body.size_hint().exact(), Some(5));
         assert_eq!(body.collect().await.unwrap().to_bytes(), "abcde");

@@ -18,6 +18,9 @@ pub struct Provider {
     pub dialect: Speaks,
     /// What paths are appended to: `https://api.anthropic.com`, `http://127.0.0.1:8000/v1`.
     pub base_url: String,
+    /// Its models, by its own names; each is served as `provider/model`. Default none.
+    #[serde(default)]
+    pub models: Vec<String>,
     /// How to prove who we are.
     #[serde(default)]
     pub auth: Auth,
