@@ -101,7 +101,15 @@ impl fmt::Debug for Shutdown {
 pub(crate) struct Watch {
     shutdown: Shutdown,
     phase: Phase,
-    waiting: Option<(Pin<Box<OwnedNotified>>, Waker)>,
+    waiting: Option<Waiting>,
+}
+
+/// A place in the list of those to wake.
+struct Waiting {
+    _notified: Pin<Box<OwnedNotified>>,
+    waker: Waker,
+    /// The phase in which the place was taken: the next one uses it up.
+    taken_in: Phase,
 }
 
 impl Watch {
@@ -111,27 +119,24 @@ impl Watch {
 
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
-            if self.shutdown.phase() >= self.phase {
+            let now = self.shutdown.phase();
+            if now >= self.phase {
                 return Poll::Ready(());
             }
-            match &mut self.waiting {
-                Some((_, waker)) if waker.will_wake(cx.waker()) => return Poll::Pending,
-                Some((notified, waker)) => {
-                    waker.clone_from(cx.waker());
-                    if notified.as_mut().poll(cx).is_ready() {
-                        self.waiting = None;
-                    }
+            match &self.waiting {
+                Some(place) if place.taken_in == now && place.waker.will_wake(cx.waker()) => {
+                    return Poll::Pending;
                 }
-                None => self.register(cx),
+                _ => self.take_place(now, cx),
             }
         }
     }
 
-    /// Joins the list, then the loop looks once more: a change in between is not lost.
-    fn register(&mut self, cx: &mut Context<'_>) {
+    /// Joins the list; the loop then looks once more, so a change in between is not lost.
+    fn take_place(&mut self, taken_in: Phase, cx: &mut Context<'_>) {
         let mut notified = Box::pin(Arc::clone(&self.shutdown.0.changed).notified_owned());
         if notified.as_mut().poll(cx).is_pending() {
-            self.waiting = Some((notified, cx.waker().clone()));
+            self.waiting = Some(Waiting { _notified: notified, waker: cx.waker().clone(), taken_in });
         }
     }
 }

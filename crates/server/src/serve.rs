@@ -98,35 +98,6 @@ impl Listeners {
     }
 }
 
-async fn bind(
-        config: &Config,
-        tls: Option<Arc<rustls::ServerConfig>>,
-    ) -> Result<Self, ServeError> {
-        let clear = bind(config.listen).await?;
-        let tls = match tls.filter(|_| config.tls) {
-            Some(tls) => Some((bind(config.tls_listen).await?, TlsAcceptor::from(tls))),
-            None => None,
-        };
-        Ok(Self { clear, tls })
-    }
-
-    /// The cleartext address really bound (port 0 asks for any).
-    ///
-    /// # Errors
-    /// When the system cannot tell.
-    pub fn clear_address(&self) -> io::Result<SocketAddr> {
-        self.clear.local_addr()
-    }
-
-    /// The TLS address really bound, if TLS is served.
-    ///
-    /// # Errors
-    /// When the system cannot tell.
-    pub fn tls_address(&self) -> io::Result<Option<SocketAddr>> {
-        self.tls.as_ref().map(|(listener, _)| listener.local_addr()).transpose()
-    }
-}
-
 async fn bind(address: SocketAddr) -> Result<TcpListener, ServeError> {
     TcpListener::bind(address).await.map_err(|source| ServeError::Bind { address, source })
 }
