@@ -1,0 +1,199 @@
+//! llama.cpp through `llama-cpp-2` 0.1.160: loading a model, its vocabulary, and steps.
+
+use std::io::Read;
+use std::num::NonZeroU32;
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+
+use llama_cpp_2::DecodeError;
+use llama_cpp_2::context::LlamaContext;
+use llama_cpp_2::context::params::LlamaContextParams;
+use llama_cpp_2::llama_backend::LlamaBackend;
+use llama_cpp_2::llama_batch::LlamaBatch;
+use llama_cpp_2::model::LlamaModel;
+use llama_cpp_2::model::params::LlamaModelParams;
+use llama_cpp_2::token::LlamaToken;
+
+use super::{Backend, BatchToken, SequenceId, StepError, log, threads};
+use crate::tools::MARKS;
+use crate::vocabulary::{Token, Tokenize, Vocabulary};
+use crate::{Config, LoadError};
+
+/// llama.cpp may be set up once per process.
+fn llama_cpp() -> &'static LlamaBackend {
+    static BACKEND: OnceLock<LlamaBackend> = OnceLock::new();
+    BACKEND.get_or_init(|| {
+        log::install();
+        LlamaBackend::init().expect("set up only here, once")
+    })
+}
+
+/// A model's weights and vocabulary, memory-mapped and immutable: shared by the thread
+/// that computes and by the callers' tasks that cut prompts into tokens.
+pub(crate) struct LoadedModel {
+    model: LlamaModel,
+    vocabulary: Arc<Vocabulary>,
+}
+
+impl LoadedModel {
+    /// Maps the file at `path`.
+    pub(crate) fn open(path: &Path, config: &Config) -> Result<Self, LoadError> {
+        check_magic(path)?;
+        let backend = llama_cpp();
+        log::clear_last_error();
+        let params =
+            LlamaModelParams::default().with_n_gpu_layers(config.gpu_layers.unwrap_or(u32::MAX >> 1));
+        let model = LlamaModel::load_from_file(backend, path, &params)
+            .map_err(|_| LoadError::Model { path: path.to_owned(), reason: log::last_error() })?;
+        let vocabulary = Arc::new(read_vocabulary(&model));
+        Ok(Self { model, vocabulary })
+    }
+
+    /// The vocabulary.
+    pub(crate) fn vocabulary(&self) -> &Arc<Vocabulary> {
+        &self.vocabulary
+    }
+
+    /// A value of the file's metadata, as text.
+    pub(crate) fn metadata(&self, key: &str) -> Option<String> {
+        self.model.meta_val_str(key).ok()
+    }
+
+    /// The chat template of that name; `None`: the default one.
+    pub(crate) fn chat_template(&self, name: Option<&str>) -> Option<String> {
+        self.model.chat_template(name).ok()?.to_string().ok()
+    }
+
+    /// Tokens the model was trained to hold in mind.
+    pub(crate) fn context_length(&self) -> u32 {
+        self.model.n_ctx_train()
+    }
+
+    /// The weights, in bytes.
+    pub(crate) fn size_bytes(&self) -> u64 {
+        self.model.size()
+    }
+
+    /// The number of parameters.
+    pub(crate) fn parameters(&self) -> u64 {
+        self.model.n_params()
+    }
+}
+
+impl Tokenize for LoadedModel {
+    fn tokenize(&self, text: &str, special: bool) -> Vec<Token> {
+        let tokens = self.model.vocab().tokenize(text.as_bytes(), false, special);
+        tokens.into_iter().map(|token| token.0.cast_unsigned()).collect()
+    }
+}
+
+/// llama.cpp's parser is not made for garbage; a wrong file is caught before it.
+fn check_magic(path: &Path) -> Result<(), LoadError> {
+    let read = |source| LoadError::Read { path: path.to_owned(), source };
+    let mut magic = [0; 4];
+    match std::fs::File::open(path).map_err(read)?.read_exact(&mut magic) {
+        Ok(()) if &magic == b"GGUF" => Ok(()),
+        Err(error) if error.kind() != std::io::ErrorKind::UnexpectedEof => Err(read(error)),
+        _ => Err(LoadError::NotGguf { path: path.to_owned() }),
+    }
+}
+
+fn read_vocabulary(model: &LlamaModel) -> Vocabulary {
+    let vocab = model.vocab();
+    let mut all = Vocabulary::default();
+    let mut piece = Vec::with_capacity(64);
+    for token in vocab.tokens() {
+        piece.clear();
+        vocab.token_to_piece_into(token, &mut piece, false, None);
+        if vocab.is_control(token) {
+            let written = String::from_utf8(vocab.token_to_piece(token, true, None)).unwrap_or_default();
+            if MARKS.contains(&written.as_str()) {
+                piece.extend_from_slice(written.as_bytes());
+            }
+            if !written.is_empty() {
+                all.control.push((token.0.cast_unsigned(), written));
+            }
+        }
+        all.push(&piece, vocab.is_eog(token));
+    }
+    let written = |token: LlamaToken| match token.0 {
+        // llama.cpp's "there is none".
+        -1 => String::new(),
+        _ => String::from_utf8_lossy(&vocab.token_to_piece(token, true, None)).into_owned(),
+    };
+    let valid = |token: LlamaToken| u32::try_from(token.0).ok();
+    all.prompt_start = valid(vocab.bos()).filter(|_| vocab.should_add_bos());
+    all.bos = written(vocab.bos());
+    all.eos = written(vocab.eos());
+    all.primary_eos = valid(vocab.eot()).or(valid(vocab.eos())).unwrap_or_default();
+    all
+}
+
+/// A model's context: the KV cache and the buffers of computation. Belongs to one thread.
+pub(crate) struct Llama<'m> {
+    context: LlamaContext<'m>,
+    batch: LlamaBatch<'static>,
+}
+
+impl<'m> Llama<'m> {
+    /// Makes the context. Two contexts of one model must not be made at once; a model
+    /// has one thread here, so they never are.
+    pub(crate) fn new(model: &'m LoadedModel, config: &Config) -> Result<Self, LoadError> {
+        let threads = config.threads.unwrap_or_else(threads::default_threads);
+        let threads = i32::try_from(threads).unwrap_or(i32::MAX);
+        let step_tokens = step_tokens(config);
+        let params = LlamaContextParams::default()
+            .with_n_ctx(NonZeroU32::new(config.context_tokens))
+            .with_n_batch(step_tokens)
+            .with_n_ubatch(step_tokens)
+            .with_n_seq_max(config.slots)
+            .with_n_threads(threads)
+            .with_n_threads_batch(threads)
+            // Without it each sequence would own a fixed share of the cache.
+            .with_kv_unified(true)
+            .with_no_perf(true);
+        log::clear_last_error();
+        let context = model.model.new_context(llama_cpp(), params).map_err(|_| LoadError::Context {
+            context_tokens: config.context_tokens,
+            reason: log::last_error(),
+        })?;
+        Ok(Self { context, batch: LlamaBatch::new(step_tokens as usize, 1) })
+    }
+}
+
+/// The most tokens one step can hold: a prefill chunk and one token of every slot.
+fn step_tokens(config: &Config) -> u32 {
+    config.prefill_tokens.max(config.shared_prefill_tokens) + config.slots
+}
+
+impl Backend for Llama<'_> {
+    fn cells(&self) -> usize {
+        self.context.n_ctx() as usize
+    }
+
+    fn step(&mut self, batch: &[BatchToken]) -> Result<(), StepError> {
+        self.batch.clear();
+        for entry in batch {
+            let token = LlamaToken(entry.token.cast_signed());
+            let sequence = [entry.sequence.cast_signed()];
+            self.batch
+                .add(token, entry.position.cast_signed(), &sequence, entry.logits)
+                .map_err(|_| StepError::NoRoom)?;
+        }
+        self.context.decode(&mut self.batch).map_err(|error| match error {
+            DecodeError::NoKvCacheSlot => StepError::NoRoom,
+            DecodeError::NTokensZero => StepError::Failed(-1),
+            DecodeError::Unknown(code) => StepError::Failed(code),
+        })
+    }
+
+    fn logits(&self, index: usize) -> &[f32] {
+        // The scheduler asks only for tokens it flagged: anything else panics.
+        self.context.get_logits_ith(i32::try_from(index).unwrap_or(i32::MAX))
+    }
+
+    fn release(&mut self, sequence: SequenceId) {
+        // Removing a whole sequence always succeeds.
+        let _ = self.context.clear_kv_cache_seq(Some(sequence), None, None);
+    }
+}

@@ -1,0 +1,72 @@
+//! How a model is run: every bound of the engine, with its unit and its reason.
+
+use serde::Deserialize;
+
+/// How one model is run. All fields have defaults that suit a small model on a CPU.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Threads of computation; `None`: the physical cores this process may use. More
+    /// threads than free cores is slower, not faster: they wait for each other.
+    pub threads: Option<usize>,
+    /// Layers kept on the GPU; `None`: all of them. Without effect on a CPU build.
+    pub gpu_layers: Option<u32>,
+    /// Tokens the model can hold in mind at once, shared by all calls (the cells of the
+    /// KV cache). One call may use at most this or the model's own context length.
+    pub context_tokens: u32,
+    /// Most calls decoding at once, 1 to 256 (llama.cpp's limit of sequences).
+    pub slots: u32,
+    /// Most calls waiting for a slot; one more is told to come again later.
+    pub queue: usize,
+    /// Prompt tokens processed per step when nobody is waiting for a next token. A step
+    /// cannot be interrupted, so this is also how long a cancelled call may linger.
+    pub prefill_tokens: u32,
+    /// Prompt tokens processed per step while other calls decode: their stall. 32 tokens
+    /// cost about a third of a second on one slow core, 512 cost six.
+    pub shared_prefill_tokens: u32,
+    /// Steps whose events may wait for a slow reader before its call pauses.
+    pub event_buffer: usize,
+    /// How long a call may be paused for its reader before it is given up,
+    /// in milliseconds: a reader that never reads must not hold a slot for ever.
+    pub stalled_reader_ms: u64,
+    /// How tokens are chosen when the client does not say.
+    pub sampling: SamplingDefaults,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            threads: None,
+            gpu_layers: None,
+            context_tokens: 16_384,
+            slots: 32,
+            queue: 256,
+            prefill_tokens: 128,
+            shared_prefill_tokens: 32,
+            event_buffer: 64,
+            stalled_reader_ms: 30_000,
+            sampling: SamplingDefaults::default(),
+        }
+    }
+}
+
+/// Sampling where the client leaves it to the model: llama.cpp's own defaults, which
+/// keep small models on the rails.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SamplingDefaults {
+    /// Softmax temperature; 0 is greedy.
+    pub temperature: f32,
+    /// Nucleus mass, above 0 to 1; 1 is off.
+    pub top_p: f32,
+    /// Keep only the k likeliest tokens; 0 is off.
+    pub top_k: u32,
+    /// Keep tokens at least this fraction as likely as the likeliest; 0 is off.
+    pub min_p: f32,
+}
+
+impl Default for SamplingDefaults {
+    fn default() -> Self {
+        Self { temperature: 0.8, top_p: 0.95, top_k: 40, min_p: 0.05 }
+    }
+}

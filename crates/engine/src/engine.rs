@@ -1,0 +1,278 @@
+//! The handle to a loaded model: calls in, events out.
+
+use std::fmt;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use message::{
+    Call, ErrorKind, Event, EventStream, Failure, FinishReason, Form, Operation, Reply, Retry, Service, Usage,
+};
+use tokio::sync::Semaphore;
+
+use crate::backend::LoadedModel;
+use crate::reply::{Events, stopped};
+use crate::request::{self, Requests};
+use crate::scheduler::NewSequence;
+use crate::template::ChatTemplate;
+use crate::thread::{self, Shared};
+use crate::{Config, LoadError, ModelInfo};
+
+/// When to come back to a full queue: about the time of a short answer.
+const RETRY_AFTER: Duration = Duration::from_secs(2);
+
+/// A loaded model that answers calls. Cheap to clone; when the last clone is dropped,
+/// calls still running are ended and the model is unloaded.
+#[derive(Clone)]
+pub struct Engine(Arc<Inner>);
+
+struct Inner {
+    info: ModelInfo,
+    name: Arc<str>,
+    requests: Arc<Requests>,
+    admission: Arc<Semaphore>,
+    places: usize,
+    shared: Arc<Shared>,
+    inbox: Mutex<Option<SyncSender<NewSequence>>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// What an engine is doing and has done since it was loaded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stats {
+    /// It can answer.
+    pub ready: bool,
+    /// Calls that hold a slot.
+    pub busy: u64,
+    /// Calls accepted that hold no slot yet.
+    pub queued: u64,
+    /// Prompt tokens computed.
+    pub prefilled_tokens: u64,
+    /// Tokens generated.
+    pub decoded_tokens: u64,
+    /// Calls answered to their end.
+    pub completed: u64,
+    /// Calls whose client went away.
+    pub cancelled: u64,
+    /// Calls that failed after they were accepted.
+    pub failed: u64,
+    /// Times a call gave its place up to others and was computed again.
+    pub preempted: u64,
+}
+
+impl Engine {
+    /// Loads the model file at `path`, to be served as `name`. Blocks until it can
+    /// answer: call it from `spawn_blocking`.
+    ///
+    /// # Errors
+    /// Why the model cannot be served; see [`LoadError`].
+    pub fn load(path: &Path, name: &str, config: Config) -> Result<Self, LoadError> {
+        check(&config)?;
+        let model = Arc::new(LoadedModel::open(path, &config)?);
+        let vocabulary = model.vocabulary();
+        let (default, with_tools) = (model.chat_template(None), model.chat_template(Some("tool_use")));
+        let template = ChatTemplate::new(default.as_deref(), with_tools.as_deref(), vocabulary)?;
+        let info = describe(&model, name, &config, &template, default.is_some());
+        let requests = Arc::new(Requests {
+            longest_piece: vocabulary.longest_piece(),
+            max_call_tokens: info.max_call_tokens as usize,
+            event_buffer: config.event_buffer,
+            defaults: config.sampling.clone(),
+            model: Arc::clone(&model),
+            template,
+        });
+        let places = config.slots as usize + config.queue;
+        let (sender, inbox) = sync_channel(places);
+        let (loaded, outcome) = sync_channel(1);
+        let shared = Arc::new(Shared::default());
+        let of_thread = Arc::clone(&shared);
+        let thread = std::thread::Builder::new()
+            .name(format!("engine {name}"))
+            .spawn(move || thread::run(&model, &config, &inbox, &of_thread, &loaded))
+            .map_err(LoadError::Thread)?;
+        let gone = || LoadError::Thread(std::io::Error::other("it ended while the context was made"));
+        outcome.recv().unwrap_or_else(|_| Err(gone()))?;
+        Ok(Self(Arc::new(Inner {
+            info,
+            name: name.into(),
+            requests,
+            admission: Arc::new(Semaphore::new(places)),
+            places,
+            shared,
+            inbox: Mutex::new(Some(sender)),
+            thread: Mutex::new(Some(thread)),
+        })))
+    }
+
+    /// What is known of the model.
+    pub fn model(&self) -> &ModelInfo {
+        &self.0.info
+    }
+
+    /// What it is doing.
+    pub fn stats(&self) -> Stats {
+        let counters = &self.0.shared.counters;
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let inside = (self.0.places - self.0.admission.available_permits()) as u64;
+        let busy = read(&counters.busy);
+        Stats {
+            ready: self.is_alive(),
+            busy,
+            queued: inside.saturating_sub(busy),
+            prefilled_tokens: read(&counters.prefilled),
+            decoded_tokens: read(&counters.decoded),
+            completed: read(&counters.completed),
+            cancelled: read(&counters.cancelled),
+            failed: read(&counters.failed),
+            preempted: read(&counters.preempted),
+        }
+    }
+
+    /// Whether it can answer: its thread runs and has not failed.
+    pub fn is_alive(&self) -> bool {
+        self.0.shared.ready.load(Ordering::Acquire)
+    }
+
+    /// Ends all calls after the current step (they hear `Unavailable`), and waits for
+    /// the model's thread. Later calls are refused. Blocks for at most about one step.
+    pub fn shutdown(&self) {
+        self.0.shutdown();
+    }
+
+    async fn chat(&self, call: &Call) -> Result<EventStream, Failure> {
+        let permit = Arc::clone(&self.0.admission).try_acquire_owned().map_err(|_| overloaded())?;
+        let (requests, call) = (Arc::clone(&self.0.requests), call.clone());
+        let prepared = blocking(move || requests.prepare(call.chat()?, permit)).await?;
+        let (sequence, items) = prepared;
+        self.0.submit(sequence)?;
+        Ok(Box::pin(Events::begin(items).await?))
+    }
+
+    async fn count_tokens(&self, call: &Call) -> Result<EventStream, Failure> {
+        let (requests, call) = (Arc::clone(&self.0.requests), call.clone());
+        let input_tokens = blocking(move || requests.count(call.chat()?)).await?;
+        let events = [
+            Event::Start { id: None },
+            Event::Usage(Usage { input_tokens, ..Usage::default() }),
+            Event::Finish { reason: FinishReason::EndTurn, stop_sequence: None },
+        ];
+        Ok(Box::pin(Counted(events.into_iter())))
+    }
+}
+
+impl Service for Engine {
+    async fn call(&self, call: Call) -> Result<Reply, Failure> {
+        let events = match call.operation {
+            Operation::Chat => self.chat(&call).await?,
+            Operation::CountTokens => self.count_tokens(&call).await?,
+        };
+        let dropped = request::dropped(call.chat()?);
+        Ok(Reply { form: Form::Events, model: Arc::clone(&self.0.name), dropped, events })
+    }
+}
+
+impl fmt::Debug for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Engine").field("model", &self.0.info.name).field("stats", &self.stats()).finish()
+    }
+}
+
+impl Inner {
+    fn submit(&self, sequence: NewSequence) -> Result<(), Failure> {
+        let inbox = self.inbox.lock().unwrap_or_else(PoisonError::into_inner);
+        let inbox = inbox.as_ref().ok_or_else(stopped)?;
+        inbox.try_send(sequence).map_err(|error| match error {
+            // The admission semaphore keeps the inbox from filling up.
+            TrySendError::Full(_) => overloaded(),
+            TrySendError::Disconnected(_) => stopped(),
+        })
+    }
+
+    fn shutdown(&self) {
+        self.shared.stop.store(true, Ordering::Release);
+        // Wakes an idle thread.
+        drop(self.inbox.lock().unwrap_or_else(PoisonError::into_inner).take());
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = thread {
+            // Its panics are caught and reported within.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.shutdown();
+    }
+}
+
+/// Templates and tokens take milliseconds for long prompts: too long for an async thread.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Failure> + Send + 'static,
+) -> Result<T, Failure> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(outcome) => outcome,
+        Err(panic) => Err(Failure::internal(panic)),
+    }
+}
+
+fn overloaded() -> Failure {
+    Failure::new(ErrorKind::Overloaded, "the model's queue is full; try again in a moment")
+        .with_retry(Retry::After(RETRY_AFTER))
+}
+
+fn describe(
+    model: &LoadedModel,
+    name: &str,
+    config: &Config,
+    template: &ChatTemplate,
+    own: bool,
+) -> ModelInfo {
+    let context_length = model.context_length();
+    ModelInfo {
+        name: name.to_owned(),
+        architecture: model.metadata("general.architecture").unwrap_or_default(),
+        title: model.metadata("general.name"),
+        license: model.metadata("general.license"),
+        context_length,
+        max_call_tokens: context_length.min(config.context_tokens),
+        vocab_size: u32::try_from(model.vocabulary().len()).unwrap_or(u32::MAX),
+        size_bytes: model.size_bytes(),
+        parameters: model.parameters(),
+        has_template: own,
+        native_tools: template.traits().tools.is_some(),
+    }
+}
+
+fn check(config: &Config) -> Result<(), LoadError> {
+    let wrong = |name, reason: &str| Err(LoadError::Config { name, reason: reason.to_owned() });
+    match config {
+        Config { slots: 0 | 257.., .. } => wrong("slots", "must be between 1 and 256"),
+        Config { context_tokens: 0, .. } => wrong("context_tokens", "must be above 0"),
+        Config { prefill_tokens: 0 | 8193.., .. } => wrong("prefill_tokens", "must be between 1 and 8192"),
+        Config { shared_prefill_tokens: 0 | 8193.., .. } => {
+            wrong("shared_prefill_tokens", "must be between 1 and 8192")
+        }
+        Config { threads: Some(0), .. } => wrong("threads", "must be above 0"),
+        Config { event_buffer: 0, .. } => wrong("event_buffer", "must be above 0"),
+        Config { queue: 100_001.., .. } => wrong("queue", "must be at most 100000"),
+        _ => Ok(()),
+    }
+}
+
+/// A token count's three events.
+struct Counted(std::array::IntoIter<Event, 3>);
+
+impl futures_core::Stream for Counted {
+    type Item = Result<Event, Failure>;
+
+    fn poll_next(
+        mut self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Self::Item>> {
+        std::task::Poll::Ready(self.0.next().map(Ok))
+    }
+}

@@ -1,0 +1,55 @@
+//! Why a model could not be loaded.
+
+use std::path::PathBuf;
+
+/// Why a model could not be loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The file cannot be opened or read.
+    #[error("cannot read the model file {path}: {source}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The file is something else.
+    #[error(
+        "{path} is not a GGUF file (it does not begin with 'GGUF'); \
+         give the path of a model in GGUF format"
+    )]
+    NotGguf {
+        /// The file.
+        path: PathBuf,
+    },
+    /// llama.cpp refused the file: cut short, damaged, or of an unknown architecture.
+    #[error("llama.cpp cannot load {path}: {reason}")]
+    Model {
+        /// The file.
+        path: PathBuf,
+        /// llama.cpp's last error line.
+        reason: String,
+    },
+    /// The context (KV cache and compute buffers) could not be made, mostly for want of memory.
+    #[error("llama.cpp cannot make a context of {context_tokens} tokens: {reason}; lower `context_tokens`")]
+    Context {
+        /// The size asked for.
+        context_tokens: u32,
+        /// llama.cpp's last error line.
+        reason: String,
+    },
+    /// The model's chat template is not valid Jinja.
+    #[error("the model's chat template cannot be used: {0}")]
+    Template(String),
+    /// A setting is out of range.
+    #[error("engine setting {name}: {reason}")]
+    Config {
+        /// The field of [`Config`](crate::Config).
+        name: &'static str,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// No thread could be started.
+    #[error("cannot start the model's thread: {0}")]
+    Thread(std::io::Error),
+}

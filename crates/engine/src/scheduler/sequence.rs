@@ -1,0 +1,198 @@
+//! One call as the scheduler sees it: its tokens, how far they have been computed, and
+//! where its events go.
+
+use std::time::Instant;
+
+use message::{Event, Failure, FinishReason, TokenLogprob, TopLogprob, Usage};
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
+
+use crate::backend::SequenceId;
+use crate::grammar::Constraint;
+use crate::output::Writer;
+use crate::sampler::{Sampler, Scratch, logprobs};
+use crate::vocabulary::{Token, Vocabulary};
+
+/// The events of one step of one call, or the failure that ended it.
+pub(crate) type Item = Result<Vec<Event>, Failure>;
+
+/// A step sends one item, and so does a failure after it; a call whose channel has
+/// less room waits for its reader.
+const ROOM: usize = 2;
+
+/// A call that is ready to be scheduled.
+#[derive(Debug)]
+pub(crate) struct NewSequence {
+    /// The prompt, then what was generated.
+    pub(crate) tokens: Vec<Token>,
+    /// Most tokens to generate.
+    pub(crate) max_tokens: usize,
+    /// What it means that `max_tokens` were generated.
+    pub(crate) at_max: FinishReason,
+    /// How many alternatives to report per token, if logprobs are wanted.
+    pub(crate) logprobs: Option<usize>,
+    /// Stop strings of the prompt's own form, which end the turn and are not reported.
+    pub(crate) turn_stops: Vec<String>,
+    /// At most one tool call.
+    pub(crate) one_tool_call: bool,
+    /// Chooses its tokens.
+    pub(crate) sampler: Sampler,
+    /// What it may say.
+    pub(crate) constraint: Option<Constraint>,
+    /// Writes its answer.
+    pub(crate) writer: Writer,
+    /// Where its events go.
+    pub(crate) events: mpsc::Sender<Item>,
+    /// Its place in the engine, given back when it ends.
+    #[allow(dead_code, reason = "held, not read: dropping it lets the next call in")]
+    pub(crate) permit: Option<OwnedSemaphorePermit>,
+}
+
+/// A call being answered.
+#[derive(Debug)]
+pub(super) struct Sequence {
+    new: NewSequence,
+    prompt_length: usize,
+    /// Tokens whose keys and values are in the cache.
+    pub(super) computed: usize,
+    /// Its place in the cache, while it has one.
+    pub(super) slot: Option<SequenceId>,
+    /// Since when its reader has not kept up.
+    pub(super) stalled_since: Option<Instant>,
+    started: bool,
+    over: bool,
+}
+
+impl Sequence {
+    pub(super) fn new(new: NewSequence) -> Self {
+        let prompt_length = new.tokens.len();
+        Self { new, prompt_length, computed: 0, slot: None, stalled_since: None, started: false, over: false }
+    }
+
+    /// All its tokens.
+    pub(super) fn tokens(&self) -> &[Token] {
+        &self.new.tokens
+    }
+
+    /// Tokens not yet computed: one while it decodes, more while its prompt is processed.
+    pub(super) fn remaining(&self) -> usize {
+        self.new.tokens.len() - self.computed
+    }
+
+    /// Nobody listens any more.
+    pub(super) fn abandoned(&self) -> bool {
+        self.new.events.is_closed()
+    }
+
+    /// It has ended.
+    pub(super) fn over(&self) -> bool {
+        self.over
+    }
+
+    /// Its reader keeps up.
+    pub(super) fn has_room(&self) -> bool {
+        self.new.events.capacity() >= ROOM
+    }
+
+    /// Ends it with a failure.
+    pub(super) fn fail(&mut self, failure: Failure) {
+        self.over = true;
+        // Room is kept for this; if the reader is gone, nobody needs to know.
+        let _ = self.new.events.try_send(Err(failure));
+    }
+
+    /// Its last token was computed: chooses the next one, and sends what it reveals.
+    pub(super) fn advance(&mut self, logits: &[f32], vocabulary: &Vocabulary, scratch: &mut Scratch) {
+        let token = match self.choose(logits, scratch) {
+            Ok(token) => token,
+            Err(failure) => return self.fail(failure),
+        };
+        self.new.tokens.push(token);
+        let mut events = Vec::new();
+        if !self.started {
+            self.started = true;
+            events.push(Event::Start { id: None });
+            events.push(Event::Usage(self.usage()));
+        }
+        if let Some((reason, stop_sequence)) = self.write(token, logits, vocabulary, &mut events) {
+            self.over = true;
+            events.push(Event::Usage(self.usage()));
+            events.push(Event::Finish { reason, stop_sequence });
+        }
+        if !events.is_empty() {
+            let _ = self.new.events.try_send(Ok(events));
+        }
+    }
+
+    fn choose(&mut self, logits: &[f32], scratch: &mut Scratch) -> Result<Token, Failure> {
+        let Some(constraint) = &mut self.new.constraint else {
+            return Ok(self.new.sampler.choose(logits, None, scratch));
+        };
+        let mask = constraint.mask()?;
+        let token = self.new.sampler.choose(logits, Some(mask.as_slice()), scratch);
+        constraint.accept(token)?;
+        Ok(token)
+    }
+
+    /// Writes a token's text. Returns why the answer is over, if it is.
+    fn write(
+        &mut self,
+        token: Token,
+        logits: &[f32],
+        vocabulary: &Vocabulary,
+        events: &mut Vec<Event>,
+    ) -> Option<(FinishReason, Option<String>)> {
+        if vocabulary.ends_turn(token) {
+            let stopped = self.new.writer.finish(events);
+            return Some(self.ended(stopped));
+        }
+        let logprob = self.new.logprobs.map(|count| describe(logits, token, count, vocabulary));
+        let stopped = self.new.writer.push(vocabulary.piece(token), logprob, events);
+        if stopped.is_some() {
+            self.new.writer.close(events);
+            return Some(self.ended(stopped));
+        }
+        let satisfied = self.new.constraint.as_mut().is_some_and(Constraint::satisfied)
+            || (self.new.one_tool_call && self.new.writer.tool_calls() > 0);
+        if satisfied {
+            let stopped = self.new.writer.finish(events);
+            return Some(self.ended(stopped));
+        }
+        if self.generated() >= self.new.max_tokens {
+            let stopped = self.new.writer.finish(events);
+            return Some(match stopped {
+                Some(_) => self.ended(stopped),
+                None => (self.new.at_max.clone(), None),
+            });
+        }
+        None
+    }
+
+    /// Why an answer that did not hit its limit is over.
+    fn ended(&self, stopped: Option<String>) -> (FinishReason, Option<String>) {
+        match stopped {
+            Some(stop) if !self.new.turn_stops.contains(&stop) => (FinishReason::StopSequence, Some(stop)),
+            _ if self.new.writer.malformed() => (FinishReason::MalformedToolUse, None),
+            _ if self.new.writer.tool_calls() > 0 => (FinishReason::ToolUse, None),
+            _ => (FinishReason::EndTurn, None),
+        }
+    }
+
+    fn generated(&self) -> usize {
+        self.new.tokens.len() - self.prompt_length
+    }
+
+    fn usage(&self) -> Usage {
+        Usage {
+            input_tokens: self.prompt_length as u64,
+            output_tokens: self.generated() as u64,
+            ..Usage::default()
+        }
+    }
+}
+
+fn describe(logits: &[f32], token: Token, count: usize, vocabulary: &Vocabulary) -> TokenLogprob {
+    let found = logprobs(logits, token, count);
+    let written = |token| vocabulary.written(token).to_vec();
+    let top = found.top.iter().map(|&(token, logprob)| TopLogprob { token: written(token), logprob });
+    TokenLogprob { token: written(token), logprob: found.chosen, top: top.collect() }
+}

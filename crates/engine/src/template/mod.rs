@@ -1,0 +1,135 @@
+//! The model's own chat template: a conversation becomes the text the model was taught
+//! to continue.
+//!
+//! Templates are Jinja, stored in the GGUF (`tokenizer.chat_template`), written for
+//! Hugging Face transformers' environment (trim_blocks, lstrip_blocks, Python's string
+//! methods, `raise_exception`, `strftime_now`, `tojson` as Python's `json.dumps`;
+//! transformers' `chat_template_utils.py`, read 2026-11-22). They come from strangers:
+//! each render has a limit of work, and what users say can never become a control
+//! token (`guard`).
+
+mod guard;
+mod jinja;
+mod probe;
+mod turns;
+
+use message::{Chat, ErrorKind, Failure};
+use serde_json::{Value, json};
+
+use crate::LoadError;
+use crate::tools::Syntax;
+use crate::vocabulary::{Token, Tokenize, Vocabulary};
+use guard::Guard;
+use jinja::Jinja;
+pub(crate) use jinja::python_json;
+use turns::Turns;
+
+/// For base models, which have no template: a plain transcript, which any text model
+/// can continue. The answer ends where the next `User:` would begin.
+const TRANSCRIPT: &str = "{% for message in messages %}\
+    {% if message.role == 'system' %}{{ message.content }}\n\n\
+    {% elif message.role == 'assistant' %}Assistant: {{ message.content }}\n\
+    {% else %}User: {{ message.content }}\n{% endif %}\
+    {% endfor %}{% if add_generation_prompt %}Assistant:{% endif %}";
+
+/// Strings that end a turn in a plain transcript.
+const TRANSCRIPT_STOPS: [&str; 2] = ["\nUser:", "\nAssistant:"];
+
+/// What a template can show; found by trying (`probe`).
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Traits {
+    /// It shows a system prompt; otherwise the system prompt opens the first user turn.
+    pub(crate) system: bool,
+    /// It shows tools, calls and results, in this notation; otherwise they are told in words.
+    pub(crate) tools: Option<Syntax>,
+    /// It wants a call's arguments as JSON text, not as an object.
+    pub(crate) arguments_as_text: bool,
+    /// It insists on call ids of nine letters and digits (Mistral).
+    pub(crate) short_ids: bool,
+}
+
+/// Writes conversations the way one model was taught.
+pub(crate) struct ChatTemplate {
+    jinja: Jinja,
+    traits: Traits,
+    guard: Guard,
+    own: bool,
+}
+
+/// A conversation in tokens, and what it takes to read the answer.
+#[derive(Debug)]
+pub(crate) struct Prompt {
+    pub(crate) tokens: Vec<Token>,
+    /// Strings that end the turn in this form of prompt.
+    pub(crate) turn_stops: Vec<String>,
+}
+
+impl ChatTemplate {
+    /// Reads a model's template (`None`: a base model) and finds out what it can show.
+    pub(crate) fn new(
+        source: Option<&str>,
+        with_tools: Option<&str>,
+        vocabulary: &Vocabulary,
+    ) -> Result<Self, LoadError> {
+        let jinja = Jinja::new(source.unwrap_or(TRANSCRIPT), with_tools, &vocabulary.bos, &vocabulary.eos)
+            .map_err(|error| LoadError::Template(format!("{error:#}")))?;
+        let traits = probe::probe(&jinja);
+        Ok(Self { jinja, traits, guard: Guard::new(vocabulary), own: source.is_some() })
+    }
+
+    /// What it can show.
+    pub(crate) fn traits(&self) -> &Traits {
+        &self.traits
+    }
+
+    /// How the model writes tool calls.
+    pub(crate) fn syntax(&self) -> Syntax {
+        self.traits.tools.unwrap_or(Syntax::HERMES)
+    }
+
+    /// The conversation as text, control tokens written out and users' imitations of
+    /// them marked.
+    pub(crate) fn render(&self, chat: &Chat) -> Result<String, Failure> {
+        let turns = Turns::read(chat, &self.traits, &self.guard)?;
+        let rendered = self.jinja.render(&turns.context()).or_else(|first| {
+            // Many templates raise on turns they were not taught: a system prompt,
+            // two turns of one role. The same words in a plainer form often pass.
+            self.jinja.render(&turns.plainer().context()).map_err(|_| first)
+        });
+        let mut text = rendered.map_err(|error| {
+            Failure::new(
+                ErrorKind::InvalidRequest,
+                format!("messages: the model's chat template refuses this conversation: {error}"),
+            )
+            .with_param("messages")
+        })?;
+        if let Some(opening) = turns.continued() {
+            // The answer goes on where the client's last turn ends.
+            match text.rfind(opening) {
+                Some(at) => text.truncate(at + opening.len()),
+                None => text.push_str(opening),
+            }
+        }
+        Ok(text)
+    }
+
+    /// The tokens of rendered text.
+    pub(crate) fn tokenize(&self, text: &str, tokenizer: &dyn Tokenize, vocabulary: &Vocabulary) -> Prompt {
+        let mut tokens = self.guard.tokenize(text, tokenizer);
+        if let Some(start) = vocabulary.prompt_start
+            && tokens.first() != Some(&start)
+        {
+            tokens.insert(0, start);
+        }
+        let turn_stops = if self.own { Vec::new() } else { TRANSCRIPT_STOPS.map(String::from).to_vec() };
+        Prompt { tokens, turn_stops }
+    }
+}
+
+/// A tool as templates know it.
+fn tool_value(tool: &Value) -> Value {
+    json!({ "type": "function", "function": tool })
+}
+
+#[cfg(test)]
+mod tests;
