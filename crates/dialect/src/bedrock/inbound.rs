@@ -6,8 +6,8 @@
 use message::{Call, Chat, Dialect, Failure, Head, Operation};
 use serde_json::Value;
 
-use super::converse;
-use super::wire::{At, Object, union};
+use super::wire::{At, Object, string, union};
+use super::{converse, invoke};
 use crate::{Inbound, json};
 
 /// Reads the shallow facts of a body. `model` and `stream` are what the path said.
@@ -25,9 +25,7 @@ pub fn read(
 ) -> Result<Inbound, Failure> {
     let (max_tokens, decode): (_, message::Decode) = match (operation, dialect) {
         (Operation::CountTokens, _) => (count_head(body)?, decode_count),
-        (Operation::Chat, Dialect::BedrockInvoke) => {
-            return Err(Failure::unsupported("InvokeModel is not built yet; use Converse"));
-        }
+        (Operation::Chat, Dialect::BedrockInvoke) => (invoke::head(model, body)?, invoke::decode),
         (Operation::Chat, _) => (converse_head(body)?, decode_converse),
     };
     let head = Head { model: model.to_owned(), model_span: None, stream, max_tokens };
@@ -70,7 +68,9 @@ fn decode_count(call: &Call) -> Result<Chat, Failure> {
     match member.as_str() {
         "converse" => converse::read(input, at),
         "invokeModel" => {
-            Err(Failure::unsupported("InvokeModel bodies cannot be counted yet; use `converse`"))
+            let encoded = Object::new(input, at)?.require("body")?;
+            let at = at.key("body");
+            invoke::decode_base64(&call.head.model, &string(encoded, at)?, at)
         }
         _ => Err(at.wrong("expected converse or invokeModel")),
     }

@@ -13,6 +13,7 @@ mod content;
 mod converse;
 pub mod error;
 pub mod inbound;
+mod invoke;
 mod media;
 pub mod models;
 pub mod operation;

@@ -9,6 +9,7 @@ use message::{Call, Completion, Dialect, ErrorKind, Event, Failure, Operation};
 use serde_json::{Value, json};
 
 use super::error::exception;
+use super::invoke;
 use super::order::Order;
 use super::stream::Frames;
 use super::whole;
@@ -19,6 +20,7 @@ use crate::{ReplyEncoder, Whole};
 pub fn encoder(call: &Call) -> Box<dyn ReplyEncoder> {
     match (call.operation, call.dialect) {
         (Operation::CountTokens, _) => Box::new(TokenCount),
+        (Operation::Chat, Dialect::BedrockInvoke) => Box::new(invoke::Encoder::new(call)),
         (Operation::Chat, _) => Box::new(Converse {
             call: call.clone(),
             order: Order::default(),

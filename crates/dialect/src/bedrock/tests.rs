@@ -2,6 +2,7 @@
 //! (`fixtures/bedrock/requests.json`).
 
 mod decode;
+mod invoke;
 mod reply;
 
 use std::sync::Arc;

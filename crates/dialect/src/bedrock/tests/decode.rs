@@ -201,6 +201,8 @@ fn tokens_are_counted_of_either_form() {
         (json!({}), "input"),
         (json!({"input": {}}), "input"),
         (json!({"input": {"converse": {"messages": [{}]}}}), "input.converse.messages.0.role"),
+        (json!({"input": {"invokeModel": {}}}), "input.invokeModel.body"),
+        (json!({"input": {"invokeModel": {"body": "%"}}}), "input.invokeModel.body"),
         (json!({"input": {"other": {}}}), "input.other"),
     ] {
         let counted = call(Dialect::BedrockConverse, Operation::CountTokens, body.to_string())
