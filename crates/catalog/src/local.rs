@@ -112,13 +112,15 @@ impl fmt::Display for State {
     }
 }
 
-/// Every model of the catalog and every model file in the folder, with its state.
+/// Every model of the catalog and every model file in the folder, begun or whole, with its state.
 ///
 /// # Errors
 /// [`CatalogError::Io`] if the folder is there and cannot be read.
 pub fn list(models_dir: &Path, catalog: &Catalog) -> Result<Vec<Listed>, CatalogError> {
-    let names = names(models_dir).map_err(|source| CatalogError::Io { path: models_dir.into(), source })?;
+    let mut names =
+        names(models_dir).map_err(|source| CatalogError::Io { path: models_dir.into(), source })?;
     let partial = partial(models_dir);
+    names.extend(partial.keys().cloned());
     let known = catalog.models().iter().map(|model| listed(models_dir, &model.id, Some(model), &partial));
     let own = names.iter().filter(|id| catalog.get(id).is_none());
     Ok(known.chain(own.map(|id| listed(models_dir, id, None, &partial))).collect())
@@ -206,7 +208,10 @@ fn partial(models_dir: &Path) -> BTreeMap<String, u64> {
     for entry in fs::read_dir(models_dir.join(PARTIAL)).into_iter().flatten().filter_map(Result::ok) {
         let name = entry.file_name();
         let id = name.to_str().and_then(|name| name.strip_suffix(".part")?.rsplit_once('.'));
-        if let (Some((id, _key)), Ok(metadata)) = (id, entry.metadata()) {
+        if let (Some((id, _key)), Ok(metadata)) = (id, entry.metadata())
+            && is_id(id)
+            && metadata.len() > 0
+        {
             *partial.entry(id.to_owned()).or_insert(0) += metadata.len();
         }
     }

@@ -71,16 +71,20 @@ impl Download<'_> {
         progress: &mut dyn Progress,
     ) -> Result<(Digest, bool), Trouble> {
         let resumed = part.len() > 0;
-        match self.whole(part, progress) {
-            // What lay here may have been of another time: once more from the beginning.
+        let outcome = self.whole(part, progress);
+        if !matches!(
+            outcome,
             Err(Trouble::Source(SourceError::WrongHash { .. } | SourceError::WrongSize { .. }))
-                if resumed =>
-            {
-                progress.step(Step::Note("the resumed download did not verify; starting over"));
-                self.whole(part, progress)
-            }
-            outcome => outcome,
+        ) {
+            return outcome;
         }
+        part.discard().map_err(|error| self.local(part, error))?;
+        if !resumed {
+            return outcome;
+        }
+        // What lay here may have been of another time: once more from the beginning.
+        progress.step(Step::Note("the resumed download did not verify; starting over"));
+        self.run(part, progress)
     }
 
     fn whole(&self, part: &mut Part, progress: &mut dyn Progress) -> Result<(Digest, bool), Trouble> {
@@ -101,7 +105,7 @@ impl Download<'_> {
             progress.step(Step::Note(&format!("{error}; going on")));
             thread::sleep(self.settings.retry_delay * 2_u32.pow(fruitless));
         }
-        self.verify(part, received)
+        verify(self.sha256.or(part.tag.sha256), received)
     }
 
     /// The size the whole file must have.
@@ -144,11 +148,7 @@ impl Download<'_> {
                 .ok_or_else(|| nonsense(&answer.url, "a range without its place"))?,
             // Past the end: either all is here, or what is here is of another file.
             416 if total_of_416(&answer.headers) == Some(received.bytes) => return Ok(()),
-            416 => {
-                *received = Received { bytes: 0, hasher: Sha256::new() };
-                part.discard().map_err(|error| self.local(part, error))?;
-                return Err(SourceError::Cut { url: shown_url(&answer.url), received_bytes: 0 }.into());
-            }
+            416 => return self.start_over(part, received, &answer),
             200 => (0, content_length(&answer.headers)),
             other => return Err(status(&answer.url, other).into()),
         };
@@ -166,10 +166,21 @@ impl Download<'_> {
         {
             return Err(SourceError::WrongSize { expected, actual }.into());
         }
-        let tag = Tag { etag: strong_etag(&answer.headers), total_bytes, sha256: answer.linked_sha256 };
+        let etag = strong_etag(&answer.headers);
+        if offset > 0 && part.tag.etag.is_some() && part.tag.etag != etag {
+            // The file changed, and the server did not mind `If-Range`.
+            return self.start_over(part, received, &answer);
+        }
+        let tag = Tag { etag, total_bytes, sha256: answer.linked_sha256 };
         let tag = Tag { sha256: tag.sha256.or(part.tag.sha256.filter(|_| offset > 0)), ..tag };
         self.check_room(part, received.bytes, total_bytes)?;
         self.take_body(part, tag, answer, received, progress)
+    }
+
+    fn start_over(&self, part: &mut Part, received: &mut Received, answer: &Answer) -> Result<(), Trouble> {
+        *received = Received { bytes: 0, hasher: Sha256::new() };
+        part.discard().map_err(|error| self.local(part, error))?;
+        Err(SourceError::Cut { url: shown_url(&answer.url), received_bytes: 0 }.into())
     }
 
     fn request(&self, part: &Part, offset: u64) -> Result<Answer, SourceError> {
@@ -214,18 +225,7 @@ impl Download<'_> {
             Some(total) if received.bytes < total => {
                 Err(SourceError::Cut { url: shown_url(&answer.url), received_bytes: received.bytes }.into())
             }
-            _ => file.sync_all().map_err(|error| self.local(part, error).into()),
-        }
-    }
-
-    fn verify(&self, part: &mut Part, received: Received) -> Result<(Digest, bool), Trouble> {
-        let actual = Digest::of(received.hasher);
-        match self.sha256.or(part.tag.sha256) {
-            Some(expected) if expected != actual => {
-                part.discard().map_err(|error| self.local(part, error))?;
-                Err(SourceError::WrongHash { expected, actual }.into())
-            }
-            expected => Ok((actual, expected.is_some())),
+            _ => Ok(()),
         }
     }
 
@@ -236,6 +236,15 @@ impl Download<'_> {
 
     fn local(&self, part: &Part, error: io::Error) -> PullError {
         disk_error(self.settings, part.path(), error)
+    }
+}
+
+/// The hash, and whether it was known beforehand.
+fn verify(expected: Option<Digest>, received: Received) -> Result<(Digest, bool), Trouble> {
+    let actual = Digest::of(received.hasher);
+    match expected {
+        Some(expected) if expected != actual => Err(SourceError::WrongHash { expected, actual }.into()),
+        expected => Ok((actual, expected.is_some())),
     }
 }
 

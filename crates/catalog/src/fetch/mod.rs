@@ -8,6 +8,7 @@ mod download;
 mod part;
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::time::Duration;
 
@@ -35,6 +36,14 @@ const STALL_TIMEOUT: Duration = Duration::from_secs(60);
 const REDIRECTS_MAX: usize = 8;
 /// Largest page of a package index, in bytes. The largest public ones are near 10 MB.
 const PAGE_MAX_BYTES: u64 = 32 << 20;
+
+/// What a connection that broke under way says; one that cannot be made says other things.
+const BROKEN: [ErrorKind; 4] = [
+    ErrorKind::ConnectionReset,
+    ErrorKind::ConnectionAborted,
+    ErrorKind::BrokenPipe,
+    ErrorKind::UnexpectedEof,
+];
 
 /// An HTTP client.
 #[derive(Debug, Clone)]
@@ -155,7 +164,7 @@ pub(crate) fn status(url: &Url, status: u16) -> SourceError {
 /// The failure that a broken connection means.
 pub(crate) fn unreachable(url: &Url, error: &ureq::Error) -> SourceError {
     let transient = match error {
-        ureq::Error::Io(error) => error.kind() != std::io::ErrorKind::ConnectionRefused,
+        ureq::Error::Io(error) => BROKEN.contains(&error.kind()),
         ureq::Error::Timeout(timeout) => !matches!(timeout, ureq::Timeout::Connect | ureq::Timeout::Resolve),
         _ => false,
     };

@@ -189,7 +189,6 @@ fn copy(
         done_bytes += count as u64;
         progress.step(Step::Advance { done_bytes });
     }
-    writer.sync_all().map_err(here)?;
     staged.sha256 = Digest::of(hasher);
     let source = from.canonicalize().unwrap_or_else(|_| from.to_owned()).display().to_string();
     place.install(staged, &source, None).map_err(|trouble| match trouble {
@@ -199,3 +198,5 @@ fn copy(
     })
 }
 
+#[cfg(test)]
+mod tests;

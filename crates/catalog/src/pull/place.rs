@@ -151,6 +151,7 @@ impl Place {
         let mut file = File::create(&temporary)?;
         file.write_all(&serde_json::to_vec_pretty(&record)?)?;
         file.sync_all()?;
+        File::open(&staged.path)?.sync_all()?;
         fs::rename(&temporary, local::record_path(&self.models_dir, &self.id))?;
         fs::rename(&staged.path, path)?;
         File::open(&self.models_dir)?.sync_all()?;

