@@ -8,6 +8,7 @@ pub mod decode;
 pub mod encode;
 pub mod error;
 pub mod inbound;
+mod names;
 pub mod operation;
 pub mod outbound;
 pub mod reply;

@@ -14,20 +14,9 @@ use crate::{Outbound, Outgoing, ReplyDecoder, json};
 /// client's account (`openai-organization`) are not: the server is ours to pay.
 const FORWARDED_REQUEST_HEADERS: [&str; 2] = ["openai-beta", "x-client-request-id"];
 
-/// Reply headers a same-dialect client may see.
-const FORWARDED_REPLY_HEADERS: [&str; 11] = [
-    "content-type",
-    "cache-control",
-    "openai-model",
-    "openai-processing-ms",
-    "openai-version",
-    "x-ratelimit-limit-requests",
-    "x-ratelimit-limit-tokens",
-    "x-ratelimit-remaining-requests",
-    "x-ratelimit-remaining-tokens",
-    "x-ratelimit-reset-requests",
-    "x-ratelimit-reset-tokens",
-];
+/// Reply headers a same-dialect client may see. Not the rate limits: they tell of this
+/// server's account, not of the client's.
+const FORWARDED_REPLY_HEADERS: [&str; 3] = ["content-type", "openai-processing-ms", "openai-version"];
 
 /// OpenAI's own servers and those that behave alike.
 #[derive(Debug, Clone, Copy, Default)]
@@ -47,7 +36,7 @@ impl Outbound for OpenAiChat {
     }
 
     fn decoder(&self, call: &Call, home: bool) -> Box<dyn ReplyDecoder> {
-        decode::decoder(call.head.stream, home)
+        decode::decoder(call, home)
     }
 
     fn failure(&self, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Failure {

@@ -1,6 +1,8 @@
 //! Builds the blocks of an answer from chunks: one state for streamed and whole replies,
 //! so that both give the same events.
 
+use std::collections::HashMap;
+
 use message::{BlockHead, Delta, Event, Failure, FinishReason, TokenLogprob, TopLogprob};
 use serde_json::Value;
 
@@ -29,6 +31,11 @@ enum Kind {
 }
 
 impl Answer {
+    /// An answer to a call whose tools were sent under these names.
+    pub(super) fn new(renamed: HashMap<String, String>) -> Self {
+        Self { calls: ToolCalls::new(renamed), ..Self::default() }
+    }
+
     /// Takes in a chunk, or a whole completion.
     ///
     /// # Errors

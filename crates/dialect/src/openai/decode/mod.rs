@@ -9,10 +9,11 @@ mod tool_calls;
 mod whole;
 
 use bytes::Bytes;
-use message::{Event, Failure};
+use message::{Call, Event, Failure};
 
 use self::answer::Answer;
 use super::error::{cut, from_event, nonsense};
+use super::names::renamed;
 use super::wire;
 use crate::ReplyDecoder;
 use crate::framing::sse;
@@ -22,17 +23,18 @@ use crate::framing::sse;
 pub const WHOLE_BYTES_MAX: usize = 64 << 20;
 
 /// The decoder for one successful reply.
-pub(super) fn decoder(stream: bool, home: bool) -> Box<dyn ReplyDecoder> {
-    match (stream, home) {
+pub(super) fn decoder(call: &Call, home: bool) -> Box<dyn ReplyDecoder> {
+    // A call that was translated has been decoded, or it could not have been sent.
+    let answer = || Answer::new(call.chat().map(renamed).unwrap_or_default());
+    match (call.head.stream, home) {
         (true, true) => Box::new(home::Stream::default()),
         (false, true) => Box::new(home::Whole::default()),
-        (true, false) => Box::new(Stream::default()),
-        (false, false) => Box::new(whole::Whole::default()),
+        (true, false) => Box::new(Stream { parser: sse::Parser::new(), answer: answer(), done: false }),
+        (false, false) => Box::new(whole::Whole::new(answer())),
     }
 }
 
 /// Decodes a stream of chunks.
-#[derive(Default)]
 struct Stream {
     parser: sse::Parser,
     answer: Answer,

@@ -5,6 +5,8 @@
 //! its index unless it brings a new id *and* a name; all calls stay open until the end,
 //! since pieces of parallel calls may alternate.
 
+use std::collections::HashMap;
+
 use message::{BlockHead, Delta, Event, Failure};
 use serde_json::Value;
 
@@ -22,6 +24,8 @@ const EARLY_INPUT_BYTES_MAX: usize = 1 << 20;
 #[derive(Default)]
 pub(super) struct ToolCalls {
     calls: Vec<Call>,
+    /// Sent name → the client's name, where they differ.
+    renamed: HashMap<String, String>,
 }
 
 struct Call {
@@ -36,6 +40,10 @@ struct Call {
 }
 
 impl ToolCalls {
+    pub(super) fn new(renamed: HashMap<String, String>) -> Self {
+        Self { calls: Vec::new(), renamed }
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.calls.is_empty()
     }
@@ -73,6 +81,7 @@ impl ToolCalls {
         match (call.block, name) {
             (Some(index), _) => call.grow(index, input, events),
             (None, Some(name)) => {
+                let name = self.renamed.get(&name).cloned().unwrap_or(name);
                 let index = *blocks;
                 *blocks += 1;
                 call.block = Some(index);

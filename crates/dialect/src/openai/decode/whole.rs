@@ -9,9 +9,15 @@ use crate::ReplyDecoder;
 use crate::openai::wire;
 
 /// Decodes a whole answer.
-#[derive(Default)]
 pub(super) struct Whole {
     body: Body,
+    answer: Answer,
+}
+
+impl Whole {
+    pub(super) fn new(answer: Answer) -> Self {
+        Self { body: Body::default(), answer }
+    }
 }
 
 impl ReplyDecoder for Whole {
@@ -28,9 +34,8 @@ impl ReplyDecoder for Whole {
         if whole.error.is_none() && whole.choices.as_ref().is_none_or(Vec::is_empty) {
             return Err(nonsense("no choices"));
         }
-        let mut answer = Answer::default();
-        answer.take(whole, events)?;
-        answer.end(events)
+        self.answer.take(whole, events)?;
+        self.answer.end(events)
     }
 }
 

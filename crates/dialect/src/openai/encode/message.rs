@@ -8,17 +8,14 @@ use std::borrow::Cow;
 
 use message::{Block, BlockKind, Chat, Failure, Message, Role};
 use serde_json::{Map, Value, json};
-use sha2::{Digest, Sha256};
 
 use super::Encoder;
+use crate::openai::names;
 use crate::openai::spelling::note;
 
 /// Stands between text blocks that become one string: many servers of this dialect take
 /// nothing else where no picture is involved.
 const TEXT_JOIN: &str = "\n\n";
-
-/// Longest tool call id that servers of this dialect take, in bytes.
-const TOOL_ID_BYTES_MAX: usize = 64;
 
 impl Encoder {
     /// Writes the whole conversation, the system prompt first.
@@ -155,7 +152,7 @@ impl Encoder {
                     append(&mut object, "refusal", text)
                 }
                 BlockKind::ToolUse { id, name, input, .. } => {
-                    let function = json!({"name": name, "arguments": input});
+                    let function = json!({"name": self.tool_name(name), "arguments": input});
                     if member == Some("function_call") {
                         let Value::Object(mut function) = function else { continue };
                         self.extra(path, &block.extra, &mut function);
@@ -226,13 +223,14 @@ impl Encoder {
         if self.home { written(message.plain, parts) } else { (!parts.is_empty()).then(|| content(parts)) }
     }
 
-    /// Ids beyond this dialect's length become a digest, the same for call and result.
+    /// At home ids are the client's own.
     fn tool_id<'i>(&self, id: &'i str) -> Cow<'i, str> {
-        if self.home || (1..=TOOL_ID_BYTES_MAX).contains(&id.len()) {
-            return Cow::Borrowed(id);
-        }
-        let digest = Sha256::digest(id.as_bytes());
-        Cow::Owned(format!("call_{}", hex::encode(&digest[..16])))
+        if self.home { Cow::Borrowed(id) } else { names::tool_id(id) }
+    }
+
+    /// At home names are the client's own.
+    pub(super) fn tool_name<'n>(&self, name: &'n str) -> Cow<'n, str> {
+        if self.home { Cow::Borrowed(name) } else { names::tool_name(name) }
     }
 }
 

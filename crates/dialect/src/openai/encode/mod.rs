@@ -75,7 +75,10 @@ pub fn encode(chat: &Chat, head: &Head, model: &str, quirks: Quirks) -> Result<E
         }
         encoder.drop_extra("", &chat.extra);
     }
-    Ok(Encoded { body, dropped: encoder.dropped })
+    let mut dropped = encoder.dropped;
+    // One field can be left out for two reasons: the first will do.
+    dropped.dedup_by(|later, earlier| later.path == earlier.path);
+    Ok(Encoded { body, dropped })
 }
 
 struct Encoder {

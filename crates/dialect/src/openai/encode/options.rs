@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Encoder, TokenLimit};
 use crate::openai::inbound::parse_format;
+use crate::openai::names;
 use crate::openai::spelling::note;
 
 /// The name given to a schema whose client gave none: the dialect requires one.
@@ -57,7 +58,8 @@ impl Encoder {
             self.reasoning(reasoning, body);
         }
         if let Some(user) = &chat.user {
-            body.insert("user".to_owned(), user.as_str().into());
+            let user = if self.home { user.into() } else { names::user(user) };
+            body.insert("user".to_owned(), user.into());
         }
     }
 

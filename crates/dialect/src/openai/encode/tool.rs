@@ -24,7 +24,10 @@ impl Encoder {
             tools.extend(self.tool(index, tool));
         }
         let named_is_there = match &chat.tool_choice {
-            Some(ToolChoice::Named(name)) => tools.iter().any(|tool| name_of(tool) == Some(name)),
+            Some(ToolChoice::Named(name)) => {
+                let name = self.tool_name(name);
+                tools.iter().any(|tool| name_of(tool) == Some(&name))
+            }
             Some(ToolChoice::Any) => !tools.is_empty(),
             _ => true,
         };
@@ -47,7 +50,10 @@ impl Encoder {
             if let (Some(_), Some(all)) = (note, noted("tools")) {
                 body.insert("tools".to_owned(), all.clone());
             }
-            let choice = note.cloned().unwrap_or_else(|| write_choice(choice));
+            let choice = note.cloned().unwrap_or_else(|| match choice {
+                ToolChoice::Named(name) => named(&self.tool_name(name)),
+                choice => write_choice(choice),
+            });
             body.insert("tool_choice".to_owned(), choice);
         }
         if let Some(parallel) = chat.parallel_tool_calls {
@@ -67,7 +73,7 @@ impl Encoder {
             }
         };
         let mut function = Map::new();
-        function.insert("name".to_owned(), tool.name.as_str().into());
+        function.insert("name".to_owned(), self.tool_name(&tool.name).into());
         if let Some(description) = &tool.description {
             function.insert("description".to_owned(), description.as_str().into());
         }
@@ -96,6 +102,10 @@ pub(in crate::openai) fn write_choice(choice: &ToolChoice) -> Value {
         ToolChoice::Auto => "auto".into(),
         ToolChoice::Any => "required".into(),
         ToolChoice::None => "none".into(),
-        ToolChoice::Named(name) => json!({"type": "function", "function": {"name": name}}),
+        ToolChoice::Named(name) => named(name),
     }
+}
+
+fn named(name: &str) -> Value {
+    json!({"type": "function", "function": {"name": name}})
 }

@@ -3,8 +3,7 @@
 use ::message::{BlockKind, ErrorKind, Event, Failure, FinishReason, Frame, Retry, Usage};
 use bytes::Bytes;
 
-use super::{decode, gather};
-use crate::openai::decode::decoder;
+use super::{decode, decoder, gather};
 
 const STREAMS: [(&str, &str); 8] = [
     ("openai_text", include_str!("../fixtures/streams/openai_text.sse")),

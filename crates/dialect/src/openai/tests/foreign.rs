@@ -347,6 +347,36 @@ fn m5_system_turns_stay_where_they_are() {
 }
 
 #[test]
+fn t6_a_tool_sent_under_a_shorter_name_is_called_by_its_own() {
+    let long = format!("mcp__{}", "x".repeat(90));
+    let mut chat = foreign(vec![(Role::User, vec![Block::text("hi")])]);
+    chat.tools = vec![tool(&long, json!({"type": "object"}))];
+    chat.tool_choice = Some(ToolChoice::Named(long.clone()));
+    let body = body(&chat);
+    let sent = body["tools"][0]["function"]["name"].as_str().expect("a name");
+    assert!(sent.len() <= 64);
+    assert_eq!(body["tool_choice"]["function"]["name"], sent);
+
+    let renamed = crate::openai::names::renamed(&chat);
+    assert_eq!(renamed.get(sent), Some(&long));
+    // And back, through the decoder of a call that has such a tool.
+    let call = super::call(&json!({"model": "m", "messages": [{"role": "user", "content": "hi"}],
+        "tools": [{"type": "function", "function": {"name": long}}]}));
+    let reply = json!({"choices": [{"message": {"tool_calls": [{"id": "a", "function": {"name": sent, "arguments": "{}"}}]}, "finish_reason": "tool_calls"}]});
+    let decoder = crate::openai::decode::decoder(&call, false);
+    let completion = super::gather(super::decode(decoder, &[reply.to_string().as_bytes()]).expect("valid"));
+    assert!(matches!(&completion.content[0].kind, BlockKind::ToolUse { name, .. } if *name == long));
+}
+
+#[test]
+fn a_long_user_is_named_by_a_digest() {
+    let mut chat = foreign(vec![(Role::User, vec![Block::text("hi")])]);
+    chat.user = Some("{\"session_id\":\"".repeat(9));
+    let body = body(&chat);
+    assert_eq!(body["user"].as_str().map(str::len), Some(64));
+}
+
+#[test]
 fn tokens_cannot_be_counted() {
     use crate::Outbound;
     let mut call = super::call(&json!({"model": "m", "messages": [{"role": "user", "content": "hi"}]}));

@@ -56,6 +56,13 @@ fn head(stream: bool) -> Head {
     Head { model: "claude".to_owned(), model_span: None, stream, max_tokens: None }
 }
 
+/// The decoder of the reply to a plain call.
+fn decoder(stream: bool, home: bool) -> Box<dyn ReplyDecoder> {
+    let body =
+        serde_json::json!({"model": "m", "stream": stream, "messages": [{"role": "user", "content": "hi"}]});
+    crate::openai::decode::decoder(&call(&body), home)
+}
+
 /// Every event of a reply that comes in these pieces.
 fn decode(mut decoder: Box<dyn ReplyDecoder>, pieces: &[&[u8]]) -> Result<Vec<Event>, Failure> {
     let mut events = Vec::new();

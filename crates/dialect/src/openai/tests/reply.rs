@@ -7,9 +7,8 @@ use ::message::{
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::{call, data, decode, gather};
+use super::{call, data, decode, decoder, gather};
 use crate::ReplyEncoder;
-use crate::openai::decode::decoder;
 use crate::openai::reply::Encoder;
 
 const USAGE: Usage = Usage {
