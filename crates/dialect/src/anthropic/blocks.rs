@@ -5,7 +5,9 @@
 //! version does not know. Source: `content_block_param.py` and its beta sibling of the
 //! Python SDK `anthropic` 2.12.0, read 2026-11-22.
 
-use message::{Block, BlockKind, CacheMarker, Dialect, Extra, Failure, Media, MediaSource, ToolOrigin};
+use message::{
+    Block, BlockKind, CacheMarker, Dialect, Extra, Failure, Media, MediaSource, SPELLING, ToolOrigin,
+};
 use serde::ser::{Error, Serialize, SerializeMap, Serializer};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -69,16 +71,21 @@ fn opaque(value: Value, at: &Path<'_>) -> Result<Block, Failure> {
 /// Reads `cache_control`. What a [`CacheMarker`] cannot hold (a scope) keeps the field.
 pub(super) fn cache(fields: &mut Fields<'_>, at: &Path<'_>) -> Result<Option<CacheMarker>, Failure> {
     let Some(value) = fields.take("cache_control") else { return Ok(None) };
-    let whole = value.clone();
     let here = Path::Key(at, "cache_control");
     let mut control = Fields::of(value, &here)?;
-    let ephemeral = control.required_string("type")? == "ephemeral";
+    let kind = control.required_string("type")?;
     let ttl = control.string("ttl")?;
-    if !ephemeral || !control.rest().is_empty() {
-        fields.keep("cache_control", whole);
+    if kind != EPHEMERAL {
+        control.keep("type", kind.into());
+    }
+    if let Some(rest) = control.remainder() {
+        fields.keep("cache_control", rest);
     }
     Ok(Some(CacheMarker { ttl }))
 }
+
+/// The only type of cache marker so far.
+const EPHEMERAL: &str = "ephemeral";
 
 fn text(fields: &mut Fields<'_>, _: &Path<'_>) -> Result<BlockKind, Failure> {
     fields.required_string("text").map(BlockKind::Text)
@@ -199,8 +206,7 @@ impl Serialize for Wire<&Block> {
                 return Err(S::Error::custom("a block that this dialect cannot express"));
             }
         }
-        write_cache(&mut map, cache.as_ref(), extra)?;
-        write_extra(&mut map, extra, written)?;
+        write_marked(&mut map, cache.as_ref(), extra, written)?;
         map.end()
     }
 }
@@ -224,32 +230,35 @@ pub(super) fn write_content<M: SerializeMap>(
     }
 }
 
-/// Writes a cache marker, unless the field was kept as it came.
-pub(super) fn write_cache<M: SerializeMap>(
+/// Writes a cache marker and what home kept, but for the field `written` already.
+pub(super) fn write_marked<M: SerializeMap>(
     map: &mut M,
     cache: Option<&CacheMarker>,
     extra: &Extra,
+    written: Option<&str>,
 ) -> Result<(), M::Error> {
-    match cache {
-        Some(CacheMarker { ttl }) if !extra.contains_key("cache_control") => {
-            let mut control = json!({"type": "ephemeral"});
-            if let Some(ttl) = ttl {
-                control["ttl"] = ttl.as_str().into();
-            }
-            map.serialize_entry("cache_control", &control)
-        }
-        _ => Ok(()),
+    let Some(CacheMarker { ttl }) = cache else { return write_extra(map, extra, &[written]) };
+    let mut control = json!({"type": EPHEMERAL});
+    if let Some(ttl) = ttl {
+        control["ttl"] = ttl.as_str().into();
     }
+    if let Some(Value::Object(rest)) = extra.get("cache_control") {
+        for (key, value) in rest {
+            control[key] = value.clone();
+        }
+    }
+    map.serialize_entry("cache_control", &control)?;
+    write_extra(map, extra, &[written, Some("cache_control")])
 }
 
-/// Writes what home kept, but for the field `written` already.
+/// Writes what home kept, but for the fields `written` already.
 pub(super) fn write_extra<M: SerializeMap>(
     map: &mut M,
     extra: &Extra,
-    written: Option<&str>,
+    written: &[Option<&str>],
 ) -> Result<(), M::Error> {
     for (key, value) in extra {
-        if key != message::SPELLING && Some(key.as_str()) != written {
+        if key != SPELLING && !written.contains(&Some(key)) {
             map.serialize_entry(key, value)?;
         }
     }
@@ -287,7 +296,7 @@ impl Serialize for Source<'_> {
             MediaSource::Reference(_) => {}
         }
         if let Some(Value::Object(rest)) = self.rest {
-            write_extra(&mut map, rest, None)?;
+            write_extra(&mut map, rest, &[])?;
         }
         map.end()
     }

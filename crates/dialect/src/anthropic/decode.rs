@@ -248,7 +248,7 @@ impl Answer {
         events: &mut Vec<Event>,
     ) -> Result<(), Failure> {
         let Some(open) = self.open.iter_mut().find(|open| open.wire_index == wire_index) else {
-            return Err(nonsense(format_args!("{} for block {wire_index}, which is not open", delta.kind)));
+            return Err(nonsense(format_args!("a delta for block {wire_index}, which is not open")));
         };
         let read = match (&mut open.form, delta.kind.as_str()) {
             (Form::Text, "text_delta") => delta.text.map(Delta::text),

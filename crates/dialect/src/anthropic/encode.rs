@@ -104,7 +104,7 @@ impl Serialize for Wire<&Message> {
         };
         map.serialize_entry("role", role)?;
         write_content(&mut map, content, *plain)?;
-        write_extra(&mut map, extra, None)?;
+        write_extra(&mut map, extra, &[])?;
         map.end()
     }
 }

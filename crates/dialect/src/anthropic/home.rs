@@ -5,6 +5,8 @@
 //! a clean `error` event if the server dies. Of each event only the name is looked at,
 //! but for the few that count tokens, end the answer or report an error.
 
+use std::mem;
+
 use bytes::Bytes;
 use memchr::memchr2;
 use message::{Event, Failure, Frame, Seen, Usage};
@@ -58,18 +60,19 @@ impl ReplyDecoder for HomeStream {
     }
 
     fn finish(&mut self, events: &mut Vec<Event>) -> Result<(), Failure> {
-        let tail = self.held.concat();
-        self.held.clear();
-        // The last event may lack its blank line.
+        let tail = Bytes::from(mem::take(&mut self.held).concat());
         let mut seen = None;
-        let stopped = self.stopped;
-        self.inspect(&tail, &mut seen)?;
-        if !stopped && self.stopped {
-            events.push(frame(Bytes::from([tail.as_slice(), b"\n\n"].concat()), seen));
-        } else if !tail.is_empty() && tail.iter().all(|byte| matches!(byte, b'\r' | b'\n')) {
-            events.push(frame(Bytes::from(tail), None));
+        if !self.stopped {
+            // The last event may lack its blank line.
+            self.inspect(&tail, &mut seen)?;
         }
-        if self.stopped { Ok(()) } else { Err(cut()) }
+        if !self.stopped {
+            return Err(cut());
+        }
+        if !tail.is_empty() {
+            events.push(frame(tail, seen));
+        }
+        Ok(())
     }
 }
 
@@ -124,7 +127,7 @@ impl ReplyDecoder for HomeWhole {
     }
 
     fn finish(&mut self, events: &mut Vec<Event>) -> Result<(), Failure> {
-        let body = match std::mem::take(&mut self.pieces) {
+        let body = match mem::take(&mut self.pieces) {
             mut pieces if pieces.len() == 1 => pieces.remove(0),
             pieces => Bytes::from(pieces.concat()),
         };
@@ -190,7 +193,7 @@ impl EventEnds {
     fn next(&mut self, piece: &[u8]) -> Option<usize> {
         let mut at = 0;
         // The second half of a line end.
-        if std::mem::take(&mut self.after_return) {
+        if mem::take(&mut self.after_return) {
             match piece.first() {
                 Some(b'\n') => at = 1,
                 Some(_) => {}

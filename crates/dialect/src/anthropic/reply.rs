@@ -10,6 +10,7 @@ use std::mem;
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderName, HeaderValue, StatusCode};
+use memchr::memchr2_iter;
 use message::{
     Block, BlockKind, Call, Completion, Dialect, Event, Failure, FinishReason, Operation, RequestId,
 };
@@ -20,12 +21,10 @@ use super::blocks::Wire;
 use super::error;
 use super::stream::{outward, write};
 use super::wire::WireUsage;
+use crate::json::DEPTH_MAX;
 use crate::{ReplyEncoder, Whole};
 
 pub use super::stream::{Frames, StreamWriter};
-
-/// A keep-alive event: may be written between events of a stream, never inside one.
-pub const PING: &[u8] = b"event: ping\ndata: {\"type\":\"ping\"}\n\n";
 
 /// The encoder of a call's reply.
 pub fn encoder(call: &Call) -> Box<dyn ReplyEncoder> {
@@ -190,8 +189,22 @@ pub(super) fn object_input(input: String) -> String {
     if text.is_empty() || text == "null" {
         return "{}".to_owned();
     }
-    if text.starts_with('{') && crate::json::validate(text.as_bytes()).is_ok() {
+    if text.starts_with('{') && crate::json::validate(text.as_bytes()).is_ok() && fits_inside(text) {
         return input;
     }
     json!({"INVALID_JSON": input}).to_string()
+}
+
+/// Levels around a tool's input: body, messages, message, content, block, and some to spare.
+const LEVELS_AROUND: usize = 16;
+
+/// Whether valid JSON may still be nested so deeply once it stands in a request or reply.
+fn fits_inside(text: &str) -> bool {
+    // At most this deep; nearly always the answer.
+    let opened = memchr2_iter(b'{', b'[', text.as_bytes()).count();
+    if opened + LEVELS_AROUND <= DEPTH_MAX {
+        return true;
+    }
+    let nested = format!("{}{text}{}", "[".repeat(LEVELS_AROUND), "]".repeat(LEVELS_AROUND));
+    crate::json::validate(nested.as_bytes()).is_ok()
 }

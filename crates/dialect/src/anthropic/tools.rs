@@ -8,7 +8,7 @@ use message::{Extra, Failure, Tool, ToolChoice, ToolKind};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::{Value, json};
 
-use super::blocks::{Wire, cache, write_cache, write_extra};
+use super::blocks::{Wire, cache, write_marked};
 use super::fields::{Fields, Path, expected};
 
 /// Reads one tool.
@@ -69,8 +69,7 @@ impl Serialize for Wire<&Tool> {
         if let Some(strict) = strict {
             map.serialize_entry("strict", strict)?;
         }
-        write_cache(&mut map, cache.as_ref(), extra)?;
-        write_extra(&mut map, extra, None)?;
+        write_marked(&mut map, cache.as_ref(), extra, None)?;
         map.end()
     }
 }

@@ -66,19 +66,23 @@ fn s14_frames_end_between_events_and_a_cut_is_a_failure() {
     for at in 0..bytes.len() {
         let (events, result) = forward(&[&bytes[..at]]);
         let (out, _) = forwarded(&events);
-        assert!(out.is_empty() || out.ends_with(b"\n\n"), "cut at {at}");
-        if at <= last {
-            assert_eq!(result.expect_err("cut").kind, ErrorKind::Upstream, "cut at {at}");
+        match result {
+            Ok(()) => assert!(at > last, "cut at {at}"),
+            Err(failure) => {
+                assert_eq!(failure.kind, ErrorKind::Upstream, "cut at {at}");
+                assert!(out.is_empty() || out.ends_with(b"\n\n"), "cut at {at}");
+            }
         }
     }
 }
 
 #[test]
-fn a_last_event_without_its_blank_line_is_completed() {
+fn a_last_event_without_its_blank_line_counts() {
     let bytes = stream("text").trim_end();
     let (events, result) = forward(&[bytes.as_bytes()]);
-    assert_eq!(result, Ok(()));
-    assert_eq!(forwarded(&events).0, format!("{bytes}\n\n").as_bytes());
+    assert_eq!((forwarded(&events).0.as_slice(), result), (bytes.as_bytes(), Ok(())));
+    let (_, result) = forward(&[stream("late_error").trim_end().as_bytes()]);
+    assert_eq!(result.expect_err("the error").kind, ErrorKind::Overloaded);
 }
 
 #[test]

@@ -346,9 +346,15 @@ fn tool_input_is_always_an_object() {
     assert_eq!(input(""), json!({}));
     assert_eq!(input(" null "), json!({}));
     assert_eq!(input(r#"{"a":1}"#), json!({"a": 1}));
-    for broken in [r#"{"a":"#, "[1]", "3", "{} {}", &"{\"a\":".repeat(1000)] {
+    let brackets = format!(r#"{{"a":"{}"}}"#, "[".repeat(1000));
+    assert_eq!(input(&brackets)["a"], "[".repeat(1000));
+    for broken in [r#"{"a":"#, "[1]", "3", "{} {}", &"{\"a\":".repeat(1000), &nested(120)] {
         assert_eq!(input(broken), json!({"INVALID_JSON": broken}));
     }
+}
+
+fn nested(levels: usize) -> String {
+    format!("{}0{}", "{\"a\":".repeat(levels), "}".repeat(levels))
 }
 
 #[test]
