@@ -14,6 +14,7 @@ use message::{
 use tokio::sync::Semaphore;
 
 use crate::backend::LoadedModel;
+use crate::grammar::Grammars;
 use crate::reply::{Events, stopped};
 use crate::request::{self, Requests};
 use crate::scheduler::NewSequence;
@@ -80,6 +81,7 @@ impl Engine {
             longest_piece: vocabulary.longest_piece(),
             max_call_tokens: info.max_call_tokens as usize,
             event_buffer: config.event_buffer,
+            grammars: Grammars::new(Arc::clone(vocabulary)),
             defaults: config.sampling.clone(),
             model: Arc::clone(&model),
             template,

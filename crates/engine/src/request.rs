@@ -3,11 +3,13 @@
 
 use std::sync::Arc;
 
-use message::{Chat, Dropped, ErrorKind, Failure, FinishReason, OutputFormat, ToolChoice, said};
+use message::{Chat, Dropped, ErrorKind, Failure, FinishReason, OutputFormat, ToolChoice, ToolKind, said};
+use serde_json::json;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 use crate::SamplingDefaults;
 use crate::backend::LoadedModel;
+use crate::grammar::{CallSchema, Constraint, Grammars, Shape};
 use crate::output::Writer;
 use crate::sampler::{Sampler, SamplingParams};
 use crate::scheduler::{Item, NewSequence};
@@ -27,6 +29,7 @@ const MAX_TOP_LOGPROBS: u8 = 20;
 pub(crate) struct Requests {
     pub(crate) model: Arc<LoadedModel>,
     pub(crate) template: ChatTemplate,
+    pub(crate) grammars: Grammars,
     pub(crate) defaults: SamplingDefaults,
     /// Tokens of prompt and answer that one call may use.
     pub(crate) max_call_tokens: usize,
@@ -69,12 +72,33 @@ impl Requests {
             logprobs: chat.sampling.logprobs.map(usize::from),
             turn_stops,
             one_tool_call: chat.parallel_tool_calls == Some(false),
-            constraint: None,
+            constraint: self.constraint(chat)?,
             writer: Writer::new(stops, parser),
             events: sender,
             permit: Some(permit),
         };
         Ok((sequence, receiver))
+    }
+
+    /// What the answer must be, if it is not free.
+    fn constraint(&self, chat: &Chat) -> Result<Option<Constraint>, Failure> {
+        let any_object = json!({ "type": "object" });
+        let json = match &chat.output {
+            OutputFormat::Text => None,
+            OutputFormat::JsonObject => Some(&any_object),
+            OutputFormat::JsonSchema { schema, .. } => Some(schema),
+        };
+        let tools = callable(chat)?;
+        let syntax = self.template.syntax();
+        let shape = match (&chat.tool_choice, json) {
+            (Some(ToolChoice::Any | ToolChoice::Named(_)), _) => Shape::Call(syntax, &tools),
+            (None | Some(ToolChoice::Auto), Some(json)) if !tools.is_empty() => {
+                Shape::JsonOrCall(json, syntax, &tools)
+            }
+            (_, Some(json)) => Shape::Json(json),
+            (_, None) => return Ok(None),
+        };
+        self.grammars.compile(shape).map(Some)
     }
 
     fn prompt(&self, text: &str) -> Prompt {
@@ -119,6 +143,30 @@ impl Requests {
     }
 }
 
+/// The tools the answer may call.
+fn callable(chat: &Chat) -> Result<Vec<CallSchema<'_>>, Failure> {
+    let named = match &chat.tool_choice {
+        Some(ToolChoice::Named(name)) => Some(name),
+        _ => None,
+    };
+    let tools = chat.tools.iter().filter(|tool| named.is_none_or(|name| *name == tool.name));
+    let tools: Vec<CallSchema<'_>> = tools
+        .filter_map(|tool| match &tool.kind {
+            ToolKind::Function { schema } => Some(CallSchema { name: &tool.name, schema: schema.as_ref() }),
+            ToolKind::Opaque(_) => None,
+        })
+        .collect();
+    match &chat.tool_choice {
+        Some(ToolChoice::Named(name)) if tools.is_empty() => {
+            Err(Failure::invalid_field("tool_choice", format_args!("there is no tool named '{name}'")))
+        }
+        Some(ToolChoice::Any) if tools.is_empty() => {
+            Err(Failure::invalid_field("tool_choice", "a tool must be called, but no tools are given"))
+        }
+        _ => Ok(tools),
+    }
+}
+
 /// What of a call has no meaning here, for the caller to know.
 pub(crate) fn dropped(chat: &Chat) -> Vec<Dropped> {
     const UNKNOWN: &str = "unknown to models served here";
@@ -145,9 +193,6 @@ fn check(chat: &Chat) -> Result<(), Failure> {
     }
     if chat.sampling.logprobs.is_some_and(|count| count > MAX_TOP_LOGPROBS) {
         return Err(Failure::invalid_field("top_logprobs", format_args!("at most {MAX_TOP_LOGPROBS}")));
-    }
-    if chat.output != OutputFormat::Text {
-        return Err(Failure::unsupported("JSON output is not built yet"));
     }
     Ok(())
 }
