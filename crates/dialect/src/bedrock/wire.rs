@@ -10,6 +10,9 @@ use std::fmt;
 use message::{Extra, Failure, SPELLING};
 use serde_json::{Map, Number, Value};
 
+/// Longest key repeated in an error, in characters: a client's own may be of any length.
+const KEY_CHARS_MAX: usize = 64;
+
 /// A place in the body, kept on the stack and only written out when something is wrong.
 #[derive(Clone, Copy)]
 pub(super) enum At<'a> {
@@ -47,8 +50,8 @@ impl fmt::Display for At<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             At::Body => Ok(()),
-            At::Key(At::Body, key) => f.write_str(key),
-            At::Key(parent, key) => write!(f, "{parent}.{key}"),
+            At::Key(At::Body, key) => write!(f, "{key:.KEY_CHARS_MAX$}"),
+            At::Key(parent, key) => write!(f, "{parent}.{key:.KEY_CHARS_MAX$}"),
             At::Index(parent, index) => write!(f, "{parent}.{index}"),
         }
     }
@@ -207,6 +210,8 @@ mod tests {
         let content = first.key("content");
         assert_eq!(content.index(2).key("text").to_string(), "messages.0.content.2.text");
         assert_eq!(At::Body.wrong("no").message, "request body: no");
+        let long = "é".repeat(1 << 20);
+        assert_eq!(At::Body.key(&long).to_string().chars().count(), KEY_CHARS_MAX);
         assert_eq!(At::Body.key("a").wrong("no").param.as_deref(), Some("a"));
     }
 
