@@ -1,5 +1,6 @@
 //! Chores of this repository: `cargo xtask <chore>`.
 
+mod bench;
 mod fuzz;
 mod tidy;
 
@@ -10,6 +11,9 @@ use clap::Parser;
 /// Chores of this repository.
 #[derive(Parser)]
 enum Chore {
+    /// Measure what a request costs.
+    #[command(subcommand)]
+    Bench(bench::Bench),
     /// Run the fuzz targets.
     Fuzz(fuzz::Options),
     /// Check the walls between crates and folders, module docs, and forbidden stubs; report file sizes.
@@ -18,6 +22,7 @@ enum Chore {
 
 fn main() -> ExitCode {
     match Chore::parse() {
+        Chore::Bench(bench) => bench::main(bench),
         Chore::Fuzz(options) => fuzz::main(&options),
         Chore::Tidy => tidy::main(),
     }

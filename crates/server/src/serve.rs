@@ -222,7 +222,6 @@ impl Drop for InFlight {
 /// requests are told to go elsewhere instead of finding a dead port.
 async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, server: Arc<Server>) {
     loop {
-        let Ok(permit) = Arc::clone(&server.connections).acquire_owned().await else { return };
         let stream = tokio::select! {
             () = server.shutdown.reached(Phase::Closing) => return,
             accepted = listener.accept() => match accepted {
@@ -234,6 +233,8 @@ async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, server: Arc<Ser
                 }
             },
         };
+        // Waits here when there are as many as allowed: the next ones queue in the kernel.
+        let Ok(permit) = Arc::clone(&server.connections).acquire_owned().await else { return };
         tokio::spawn(keep(stream, tls.clone(), Arc::clone(&server), permit));
     }
 }
