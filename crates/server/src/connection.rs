@@ -105,11 +105,10 @@ fn service(
 
 fn http1(config: &Config) -> http1::Builder {
     let mut builder = http1::Builder::new();
-    builder
-        .max_headers(config.headers_max)
-        .max_header_size(config.head_max_bytes as usize)
-        // Answers to pipelined requests leave in one write.
-        .pipeline_flush(true);
+    builder.max_headers(config.headers_max).max_header_size(config.head_max_bytes as usize);
+    // Not `pipeline_flush`: with it hyper takes frames of a streamed body without end
+    // while the client reads none (hyper 1.12, `Buffered::can_buffer`).
+    //
     // Not `half_close`: a client that closes its sending half counts as gone, because
     // the end of its stream is the only sign by which a departed client is known
     // before the next write, and a model's work for nobody must stop.

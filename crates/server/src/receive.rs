@@ -67,7 +67,8 @@ fn check_size(bytes: usize, allowance: Allowance) -> Result<(), Failure> {
 }
 
 fn too_large(allowance: Allowance) -> Failure {
-    let message = format!("the request body is larger than {} bytes, this server's limit", allowance.max_bytes);
+    let message =
+        format!("the request body is larger than {} bytes, this server's limit", allowance.max_bytes);
     Failure::new(ErrorKind::TooLarge, message)
 }
 
@@ -105,8 +106,10 @@ impl Patient<'_> {
                     let idle = self.allowance.idle;
                     let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(idle)));
                     ready!(timer.as_mut().poll(cx));
-                    let message =
-                        format!("the request body paused for more than {} ms before its end", idle.as_millis());
+                    let message = format!(
+                        "the request body paused for more than {} ms before its end",
+                        idle.as_millis()
+                    );
                     Poll::Ready(Err(Failure::new(ErrorKind::Timeout, message)))
                 }
             };

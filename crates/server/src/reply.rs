@@ -52,7 +52,11 @@ pub(crate) async fn answer(
     until_cut(shutdown, async {
         let mut reply = service.call(call).await?;
         let first = reply.events.next().await.ok_or_else(cut_short)??;
-        if asked.stream { Ok(stream(asked, reply, first, shutdown)) } else { whole(asked, reply, first).await }
+        if asked.stream {
+            Ok(stream(asked, reply, first, shutdown))
+        } else {
+            whole(asked, reply, first).await
+        }
     })
     .await
 }
@@ -75,9 +79,7 @@ fn stream(asked: Asked, reply: Reply, first: Event, shutdown: &Shutdown) -> Resp
     let Reply { form, dropped, events, .. } = reply;
     let (status, headers, home) = match form {
         Form::Home { status, headers } => (status, headers, true),
-        Form::Events => {
-            (StatusCode::OK, HeaderMap::from_iter(asked.encoder.stream_headers()), false)
-        }
+        Form::Events => (StatusCode::OK, HeaderMap::from_iter(asked.encoder.stream_headers()), false),
     };
     let Asked { id, dialect, encoder, .. } = asked;
     let mut response = head(dialect, status, headers, &id, &dropped);

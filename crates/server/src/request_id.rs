@@ -39,9 +39,8 @@ mod tests {
 
     #[test]
     fn ids_differ_across_threads() {
-        let threads: Vec<_> = (0..8)
-            .map(|_| std::thread::spawn(|| (0..1_000).map(|_| new()).collect::<Vec<_>>()))
-            .collect();
+        let threads: Vec<_> =
+            (0..8).map(|_| std::thread::spawn(|| (0..1_000).map(|_| new()).collect::<Vec<_>>())).collect();
         let all: HashSet<_> = threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect();
         assert_eq!(all.len(), 8_000);
     }

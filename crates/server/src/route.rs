@@ -34,11 +34,7 @@ pub(crate) struct Router {
 
 impl Router {
     /// Answers one request. Never fails: a failure is an answer.
-    pub(crate) async fn answer(
-        &self,
-        request: Request<Incoming>,
-        vitals: &Vitals,
-    ) -> Response<ResponseBody> {
+    pub(crate) async fn answer(&self, request: Request<Incoming>, vitals: &Vitals) -> Response<ResponseBody> {
         let received = Instant::now();
         let id = request_id::new();
         let phase = self.shutdown.phase();

@@ -73,10 +73,7 @@ impl Listeners {
     ///
     /// # Errors
     /// When an address is taken or not ours.
-    pub async fn bind(
-        config: &Config,
-        tls: Option<Arc<rustls::ServerConfig>>,
-    ) -> Result<Self, ServeError> {
+    pub async fn bind(config: &Config, tls: Option<Arc<rustls::ServerConfig>>) -> Result<Self, ServeError> {
         let clear = bind(config.listen).await?;
         let tls = match tls.filter(|_| config.tls) {
             Some(tls) => Some((bind(config.tls_listen).await?, TlsAcceptor::from(tls))),

@@ -52,14 +52,7 @@ struct Linger {
 
 impl Socket {
     pub(crate) fn new(stream: TcpStream, vitals: Arc<Vitals>) -> Self {
-        Self {
-            stream,
-            vitals,
-            early: [0; H2_PREFACE.len()],
-            early_start: 0,
-            early_end: 0,
-            linger: None,
-        }
+        Self { stream, vitals, early: [0; H2_PREFACE.len()], early_start: 0, early_end: 0, linger: None }
     }
 
     /// Reads as much as tells HTTP/2 (prior knowledge) from HTTP/1.1, to be read again.
@@ -112,11 +105,7 @@ impl AsyncRead for Socket {
 }
 
 impl AsyncWrite for Socket {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
         self.vitals.wrote(&written);
         written

@@ -141,9 +141,7 @@ impl Default for Limits {
 #[derive(Debug, Error)]
 pub enum ProviderError {
     /// The address is no URL of a model server.
-    #[error(
-        "provider `{provider}`: base_url `{url}` {reason}; write it like `https://api.example.com/v1`"
-    )]
+    #[error("provider `{provider}`: base_url `{url}` {reason}; write it like `https://api.example.com/v1`")]
     BaseUrl {
         /// Which provider.
         provider: String,
@@ -179,7 +177,9 @@ pub enum ProviderError {
         field: &'static str,
     },
     /// No trusted certificate authorities were found for an https provider.
-    #[error("provider `{provider}`: no trusted root certificates: {reason}; install ca-certificates or set SSL_CERT_FILE")]
+    #[error(
+        "provider `{provider}`: no trusted root certificates: {reason}; install ca-certificates or set SSL_CERT_FILE"
+    )]
     Roots {
         /// Which provider.
         provider: String,

@@ -10,7 +10,7 @@ use http::header::{CONTENT_ENCODING, HeaderMap};
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use message::{Call, ErrorKind, Failure, Form, Reply, Retry, Service};
+use message::{Call, ErrorKind, Failure, Form, Reply, Service};
 
 use crate::Transport;
 use crate::answer::Answer;
@@ -89,23 +89,7 @@ impl Remote {
             }
         };
         let _ = tokio::time::timeout(self.transport.timeouts.error_body(), reading).await;
-        self.hide_our_credential(self.outbound.failure(head.status, &head.headers, &read))
-    }
-
-    /// A credential the provider refuses is this server's, not the client's: its SDK
-    /// must not blame the client's key, nor may the reply echo parts of ours.
-    fn hide_our_credential(&self, failure: Failure) -> Failure {
-        match failure.kind {
-            ErrorKind::Unauthenticated(_) | ErrorKind::PermissionDenied => {
-                let name = &self.transport.name;
-                let message = format!(
-                    "provider `{name}` refuses the credential configured for it; \
-                     the operator of this server must check `providers.{name}.auth`"
-                );
-                Failure::new(ErrorKind::Upstream, message).with_retry(Retry::No).with_cause(failure)
-            }
-            _ => failure,
-        }
+        self.outbound.failure(head.status, &head.headers, &read)
     }
 
     /// A compressed body was not asked for and would be forwarded as garbage.

@@ -214,7 +214,7 @@ async fn answer(request: Request<Incoming>, shared: Arc<Shared>) -> Result<Respo
     let received = Received { line: format!("{} {}", head.method, head.uri), headers: head.headers, body };
     let script = (shared.handler)(&received);
     shared.received.lock().unwrap().push(received);
-    let mut steps = Steps { left: script.steps.into(), wait: None, shared: Some(shared) };
+    let mut steps = Steps { left: script.steps.into(), wait: None, flushed: false, shared: Some(shared) };
     if script.silent {
         steps.left = [Step::Stall].into();
         let _ = steps.frame().await;
@@ -229,6 +229,7 @@ async fn answer(request: Request<Incoming>, shared: Arc<Shared>) -> Result<Respo
 struct Steps {
     left: VecDeque<Step>,
     wait: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    flushed: bool,
     /// Gone once the body is whole.
     shared: Option<Arc<Shared>>,
 }
@@ -269,6 +270,13 @@ impl Body for Steps {
                 }
                 Some(Step::Stall) => {
                     self.left.push_front(Step::Stall);
+                    return Poll::Pending;
+                }
+                Some(Step::Cut) if !self.flushed => {
+                    // Let what was said before leave first: hyper sends it when asked to wait.
+                    self.flushed = true;
+                    self.left.push_front(Step::Cut);
+                    cx.waker().wake_by_ref();
                     return Poll::Pending;
                 }
                 Some(Step::Cut) => {

@@ -199,3 +199,101 @@ impl fmt::Debug for Resolver {
         f.debug_struct("Resolver").field("names", &self.names).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    fn authority(folder: &Path, now: OffsetDateTime) -> Authority {
+        Authority::open(folder, now).unwrap()
+    }
+
+    fn provider() -> Arc<CryptoProvider> {
+        Arc::new(rustls::crypto::ring::default_provider())
+    }
+
+    #[test]
+    fn the_authority_is_made_once_and_its_key_is_private() {
+        let folder = tempfile::tempdir().unwrap();
+        let tls = folder.path().join("tls");
+        let local = Local::open(&tls, &[]).unwrap();
+        let first = std::fs::read(local.ca_path()).unwrap();
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(&tls), 0o700);
+        assert_eq!(mode(&tls.join("ca.key")), 0o600);
+        Local::open(&tls, &["gateway.example".to_owned(), "10.1.2.3".to_owned()]).unwrap();
+        assert_eq!(std::fs::read(local.ca_path()).unwrap(), first);
+        assert_eq!(std::fs::read_dir(&tls).unwrap().count(), 2, "no draft is left behind");
+    }
+
+    #[test]
+    fn two_first_starts_at_once_agree() {
+        let folder = tempfile::tempdir().unwrap();
+        let opened: Vec<_> = (0..8)
+            .map(|_| {
+                let path = folder.path().to_owned();
+                std::thread::spawn(move || authority(&path, OffsetDateTime::now_utc()).certificate)
+            })
+            .collect();
+        let opened: Vec<_> = opened.into_iter().map(|thread| thread.join().unwrap()).collect();
+        assert!(opened.iter().all(|certificate| *certificate == opened[0]));
+        Local::open(folder.path(), &[]).unwrap();
+    }
+
+    #[test]
+    fn a_crash_between_key_and_certificate_is_mended() {
+        let folder = tempfile::tempdir().unwrap();
+        let local = Local::open(folder.path(), &[]).unwrap();
+        std::fs::remove_file(local.ca_path()).unwrap();
+        Local::open(folder.path(), &[]).unwrap();
+    }
+
+    #[test]
+    fn an_old_authority_and_foreign_files_are_told_before_clients_fail() {
+        let folder = tempfile::tempdir().unwrap();
+        authority(folder.path(), OffsetDateTime::now_utc() - Duration::days(3600));
+        let told = Local::open(folder.path(), &[]).unwrap_err().to_string();
+        assert!(told.contains("remove ca.pem and ca.key"), "{told}");
+
+        let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        Local::open(one.path(), &[]).unwrap();
+        Local::open(other.path(), &[]).unwrap();
+        std::fs::copy(one.path().join("ca.key"), other.path().join("ca.key")).unwrap();
+        let told = Local::open(other.path(), &[]).unwrap_err();
+        assert!(matches!(told, TlsError::Authority { .. }), "{told}");
+
+        std::fs::write(other.path().join("ca.key"), "nonsense").unwrap();
+        let told = Local::open(other.path(), &[]).unwrap_err();
+        assert!(matches!(told, TlsError::Authority { .. }), "{told}");
+    }
+
+    #[test]
+    fn names_that_are_none_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["", "two words", "a\0b", "http://x"] {
+            let told = Local::open(folder.path(), &[name.to_owned()]).unwrap_err();
+            assert!(matches!(told, TlsError::Name { .. }), "{name:?}: {told}");
+        }
+    }
+
+    #[test]
+    fn a_certificate_is_renewed_before_it_expires() {
+        let folder = tempfile::tempdir().unwrap();
+        let now = OffsetDateTime::now_utc();
+        let authority = authority(folder.path(), now);
+        let names = subject_names(&[]).unwrap();
+        let issued = Issued::new(&authority, &names, now, &provider()).unwrap();
+        let first = Arc::clone(&issued.key);
+        let current = Current { issued: ArcSwap::from_pointee(issued), renewing: Mutex::new(()) };
+        let resolver = Resolver { authority, names, provider: provider(), current };
+        let in_use = |resolver: &Resolver| Arc::clone(&resolver.current.issued.load().key);
+
+        resolver.renew(now + Duration::days(59));
+        assert!(Arc::ptr_eq(&first, &in_use(&resolver)), "young enough");
+        resolver.renew(now + Duration::days(61));
+        assert!(!Arc::ptr_eq(&first, &in_use(&resolver)), "renewed");
+        assert!(!is_old(&resolver.current.issued.load(), now + Duration::days(61)));
+    }
+}

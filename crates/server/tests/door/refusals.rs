@@ -1,15 +1,12 @@
 //! What is refused, in whose words; and the paths that need no key.
-#![allow(clippy::unwrap_used, missing_docs)]
 
-mod support;
-
+use crate::support::*;
 use bytes::Bytes;
 use http::Request;
 use http_body_util::Full;
 use message::{ErrorKind, Failure};
 use serde_json::Value;
 use server::{Auth, Config, Gateway, Listeners, ServeError, Trigger};
-use support::*;
 
 #[tokio::test]
 async fn health_needs_no_key() {
@@ -78,10 +75,16 @@ async fn strange_requests_are_answered_in_json_never_a_hang() {
 #[tokio::test]
 async fn each_failure_is_told_in_each_dialect() {
     let kinds: [(ErrorKind, [&str; 3]); 8] = [
-        (ErrorKind::InvalidRequest, ["invalid_request_error", "invalid_request_error", "ValidationException"]),
-        (ErrorKind::ContextOverflow, ["context_length_exceeded", "invalid_request_error", "ValidationException"]),
+        (
+            ErrorKind::InvalidRequest,
+            ["invalid_request_error", "invalid_request_error", "ValidationException"],
+        ),
+        (
+            ErrorKind::ContextOverflow,
+            ["context_length_exceeded", "invalid_request_error", "ValidationException"],
+        ),
         (ErrorKind::PermissionDenied, ["permission", "permission_error", "AccessDeniedException"]),
-        (ErrorKind::NotFound, ["model_not_found", "not_found_error", "ResourceNotFoundException"]),
+        (ErrorKind::NotFound, ["not_found", "not_found_error", "ResourceNotFoundException"]),
         (ErrorKind::RateLimited, ["rate_limit", "rate_limit_error", "ThrottlingException"]),
         (ErrorKind::Overloaded, ["error", "overloaded_error", "ServiceUnavailableException"]),
         (ErrorKind::Unavailable, ["error", "error", "ServiceUnavailableException"]),

@@ -1,16 +1,13 @@
 //! HTTP/1.1, HTTP/2 with prior knowledge and TLS; and clients with bad manners.
-#![allow(clippy::unwrap_used, missing_docs)]
-
-mod support;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::support::*;
 use http_body_util::BodyExt;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use server::Config;
-use support::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -83,7 +80,8 @@ async fn cleartext_on_the_tls_port_is_hung_up_on() {
 async fn pipelined_requests_are_answered_in_order() {
     let server = start(config(), hello()).await;
     let get = "GET /livez HTTP/1.1\r\nhost: x\r\n\r\n";
-    let last = "GET /v1/models HTTP/1.1\r\nhost: x\r\nauthorization: Bearer good-key\r\nconnection: close\r\n\r\n";
+    let last =
+        "GET /v1/models HTTP/1.1\r\nhost: x\r\nauthorization: Bearer good-key\r\nconnection: close\r\n\r\n";
     let answer = raw(server.clear, format!("{get}{get}{last}").as_bytes()).await;
     assert_eq!(answer.matches("HTTP/1.1 200 OK").count(), 3, "{answer}");
     assert!(answer.rfind("\"live\"").unwrap() < answer.find("\"data\"").unwrap(), "{answer}");
@@ -173,9 +171,11 @@ async fn nonsense_is_answered_or_hung_up_on_never_a_hang() {
 async fn heads_beyond_the_limits_are_refused() {
     let server = start(config(), hello()).await;
     let long = format!("GET /livez HTTP/1.1\r\nhost: x\r\nx-long: {}\r\n\r\n", "a".repeat(100_000));
-    assert!(raw(server.clear, long.as_bytes()).await.starts_with("HTTP/1.1 431 "));
+    let answer = raw(server.clear, long.as_bytes()).await;
+    assert!(answer.starts_with("HTTP/1.1 431 "), "{answer}");
     let many = format!("GET /livez HTTP/1.1\r\nhost: x\r\n{}\r\n", "x-a: b\r\n".repeat(500));
-    assert!(raw(server.clear, many.as_bytes()).await.starts_with("HTTP/1.1 431 "));
+    let answer = raw(server.clear, many.as_bytes()).await;
+    assert!(answer.starts_with("HTTP/1.1 431 "), "{answer}");
 }
 
 #[tokio::test]

@@ -1,17 +1,14 @@
 //! Request bodies: large, lying, slow, chunked, cut off; and who may send one at all.
-#![allow(clippy::unwrap_used, missing_docs)]
-
-mod support;
 
 use std::time::Duration;
 
+use crate::support::*;
 use bytes::Bytes;
 use dialect::{RequestHead, sigv4};
 use http::Request;
 use http_body_util::Full;
 use message::{BoxService, Secret, service_fn};
 use server::Config;
-use support::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
@@ -124,7 +121,8 @@ async fn a_stranger_is_turned_away_before_the_body_is_read() {
     // The body never comes, and the answer does not wait for it.
     for credential in ["", "authorization: Bearer wrong\r\n", "x-api-key: wrong\r\n"] {
         let mut stream = TcpStream::connect(server.clear).await.unwrap();
-        let head = format!("POST {OPENAI} HTTP/1.1\r\nhost: x\r\n{credential}content-length: 1000000\r\n\r\n");
+        let head =
+            format!("POST {OPENAI} HTTP/1.1\r\nhost: x\r\n{credential}content-length: 1000000\r\n\r\n");
         stream.write_all(head.as_bytes()).await.unwrap();
         let mut answer = [0; 64];
         let count = within(stream.read(&mut answer)).await.unwrap();
@@ -215,14 +213,9 @@ fn signed(signed_body: &str, body: &str) -> Request<Full<Bytes>> {
         .body(Full::new(Bytes::from(body.to_owned())))
         .unwrap();
     let secret = Secret::new(SECRET);
-    let signer = sigv4::Signer {
-        access_key_id: ACCESS_KEY,
-        secret: &secret,
-        region: "us-east-1",
-        service: "bedrock",
-    };
-    let head =
-        RequestHead { method: "POST", path: CONVERSE, query: "", headers: request.headers() };
+    let signer =
+        sigv4::Signer { access_key_id: ACCESS_KEY, secret: &secret, region: "us-east-1", service: "bedrock" };
+    let head = RequestHead { method: "POST", path: CONVERSE, query: "", headers: request.headers() };
     let authorization = signer.sign(&head, &date, &sigv4::body_sha256(signed_body.as_bytes()));
     request.headers_mut().insert("authorization", authorization.parse().unwrap());
     request

@@ -1,6 +1,5 @@
 //! A whole server on loopback before a service of the test's own, and clients that can
 //! do more and worse than an SDK would.
-#![allow(dead_code, missing_docs, unreachable_pub, clippy::unwrap_used)]
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -14,8 +13,8 @@ use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use message::{
-    AuthFault, BlockHead, BoxService, Call, Delta, Event, EventStream, Failure, FinishReason, Form, ModelCard,
-    Principal, Reply, Secret, Usage, service_fn,
+    AuthFault, BlockHead, BoxService, Call, Delta, Event, EventStream, Failure, FinishReason, Form,
+    ModelCard, Principal, Reply, Secret, Usage, service_fn,
 };
 use server::{Auth, Config, Gateway, KeyRing, Listeners, Phase, ServeError, Trigger, serve};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -23,60 +22,57 @@ use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-pub const BEARER: &str = "good-key";
-pub const ACCESS_KEY: &str = "AKIDEXAMPLE";
-pub const SECRET: &str = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
+pub(crate) const BEARER: &str = "good-key";
+pub(crate) const ACCESS_KEY: &str = "AKIDEXAMPLE";
+pub(crate) const SECRET: &str = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
 
 /// How long anything here may take.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
-pub struct Running {
-    pub clear: SocketAddr,
-    pub tls: Option<SocketAddr>,
-    pub trigger: Trigger,
-    pub task: JoinHandle<Result<(), ServeError>>,
-    pub folder: tempfile::TempDir,
+pub(crate) struct Running {
+    pub(crate) clear: SocketAddr,
+    pub(crate) tls: Option<SocketAddr>,
+    pub(crate) trigger: Trigger,
+    pub(crate) task: JoinHandle<Result<(), ServeError>>,
+    pub(crate) folder: tempfile::TempDir,
 }
 
 impl Running {
     /// Waits for a shutdown that was asked for.
-    pub async fn ended(self) {
+    pub(crate) async fn ended(self) {
         within(self.task).await.unwrap().unwrap();
     }
 
-    pub fn drain(&self) {
+    pub(crate) fn drain(&self) {
         self.trigger.advance(Phase::Draining);
     }
 }
 
-pub fn config() -> Config {
+pub(crate) fn config() -> Config {
     let listen = "127.0.0.1:0".parse().unwrap();
     Config { listen, tls_listen: listen, tls: false, ..Config::default() }
 }
 
-pub async fn start(config: Config, service: BoxService) -> Running {
+pub(crate) async fn start(config: Config, service: BoxService) -> Running {
     start_as(config, Auth::Keys(Arc::new(Ring)), service).await
 }
 
-pub async fn start_as(config: Config, auth: Auth, service: BoxService) -> Running {
+pub(crate) async fn start_as(config: Config, auth: Auth, service: BoxService) -> Running {
     let folder = tempfile::tempdir().unwrap();
-    let tls =
-        config.tls.then(|| server::tls::Local::open(folder.path(), &config.tls_names).unwrap().server_config());
+    let tls = config
+        .tls
+        .then(|| server::tls::Local::open(folder.path(), &config.tls_names).unwrap().server_config());
     let listeners = Listeners::bind(&config, tls).await.unwrap();
     let (clear, tls) = (listeners.address(), listeners.tls_address());
     let cards: Arc<[ModelCard]> = [card("m")].into();
-    let gateway = Gateway {
-        service,
-        auth,
-        cards: Arc::new(move || Arc::clone(&cards)),
-        readiness: Arc::new(Vec::new),
-    };
+    let gateway =
+        Gateway { service, auth, cards: Arc::new(move || Arc::clone(&cards)), readiness: Arc::new(Vec::new) };
     let (trigger, shutdown) = Trigger::new();
     let task = tokio::spawn(serve(config, listeners, gateway, shutdown));
     Running { clear, tls, trigger, task, folder }
 }
 
-pub fn card(id: &str) -> ModelCard {
+pub(crate) fn card(id: &str) -> ModelCard {
     ModelCard {
         id: id.into(),
         name: id.to_owned(),
@@ -89,7 +85,7 @@ pub fn card(id: &str) -> ModelCard {
 }
 
 /// One good bearer key, one good access key.
-pub struct Ring;
+pub(crate) struct Ring;
 
 impl Ring {
     fn principal() -> Principal {
@@ -114,9 +110,8 @@ impl KeyRing for Ring {
 }
 
 /// The events of an answer of one text block.
-pub fn text_events(pieces: &[&str]) -> Vec<Event> {
-    let mut events =
-        vec![Event::Start { id: None }, Event::BlockStart { index: 0, block: BlockHead::Text }];
+pub(crate) fn text_events(pieces: &[&str]) -> Vec<Event> {
+    let mut events = vec![Event::Start { id: None }, Event::BlockStart { index: 0, block: BlockHead::Text }];
     events.extend(pieces.iter().map(|piece| Event::Delta { index: 0, delta: Delta::text(*piece) }));
     events.push(Event::BlockStop { index: 0 });
     events.push(Event::Usage(Usage { input_tokens: 3, output_tokens: 2, ..Usage::default() }));
@@ -124,12 +119,12 @@ pub fn text_events(pieces: &[&str]) -> Vec<Event> {
     events
 }
 
-pub fn reply(events: EventStream) -> Reply {
+pub(crate) fn reply(events: EventStream) -> Reply {
     Reply { form: Form::Events, model: "m".into(), dropped: Vec::new(), events }
 }
 
 /// Says "Hello there" to everybody.
-pub fn hello() -> BoxService {
+pub(crate) fn hello() -> BoxService {
     BoxService::new(service_fn(|_| async {
         let events = text_events(&["Hello", " there"]).into_iter().map(Ok);
         Ok(reply(Box::pin(stream::iter(events))))
@@ -137,16 +132,16 @@ pub fn hello() -> BoxService {
 }
 
 /// Fails every call.
-pub fn failing(failure: Failure) -> BoxService {
+pub(crate) fn failing(failure: Failure) -> BoxService {
     BoxService::new(service_fn(move |_| std::future::ready(Err(failure.clone()))))
 }
 
 /// What a test feeds into one call's stream, and learns of it.
-pub type Feed = mpsc::Sender<Result<Event, Failure>>;
+pub(crate) type Feed = mpsc::Sender<Result<Event, Failure>>;
 
 /// A service whose calls come to the test, which feeds their streams. A feed's
 /// `closed()` resolves when the stream was dropped.
-pub fn fed() -> (BoxService, mpsc::UnboundedReceiver<(Call, Feed)>) {
+pub(crate) fn fed() -> (BoxService, mpsc::UnboundedReceiver<(Call, Feed)>) {
     let (calls, called) = mpsc::unbounded_channel();
     let service = service_fn(move |call| {
         let (feed, events) = mpsc::channel(64);
@@ -158,12 +153,12 @@ pub fn fed() -> (BoxService, mpsc::UnboundedReceiver<(Call, Feed)>) {
     (BoxService::new(service), called)
 }
 
-pub async fn within<F: Future>(future: F) -> F::Output {
+pub(crate) async fn within<F: Future>(future: F) -> F::Output {
     tokio::time::timeout(PATIENCE, future).await.expect("took too long")
 }
 
 /// A request to a dialect's plainest operation.
-pub fn ask(path: &str, body: impl Into<Bytes>) -> Request<Full<Bytes>> {
+pub(crate) fn ask(path: &str, body: impl Into<Bytes>) -> Request<Full<Bytes>> {
     Request::post(path)
         .header("host", "localhost")
         .header("authorization", format!("Bearer {BEARER}"))
@@ -172,16 +167,16 @@ pub fn ask(path: &str, body: impl Into<Bytes>) -> Request<Full<Bytes>> {
         .unwrap()
 }
 
-pub const OPENAI: &str = "/v1/chat/completions";
-pub const ANTHROPIC: &str = "/v1/messages";
-pub const CONVERSE: &str = "/model/m/converse";
-pub const CONVERSE_STREAM: &str = "/model/m/converse-stream";
+pub(crate) const OPENAI: &str = "/v1/chat/completions";
+pub(crate) const ANTHROPIC: &str = "/v1/messages";
+pub(crate) const CONVERSE: &str = "/model/m/converse";
+pub(crate) const CONVERSE_STREAM: &str = "/model/m/converse-stream";
 
-pub fn openai(stream: bool) -> Request<Full<Bytes>> {
+pub(crate) fn openai(stream: bool) -> Request<Full<Bytes>> {
     ask(OPENAI, format!(r#"{{"model":"m","stream":{stream},"messages":[{{"role":"user","content":"hi"}}]}}"#))
 }
 
-pub fn anthropic(stream: bool) -> Request<Full<Bytes>> {
+pub(crate) fn anthropic(stream: bool) -> Request<Full<Bytes>> {
     let body = format!(
         r#"{{"model":"m","max_tokens":9,"stream":{stream},"messages":[{{"role":"user","content":"hi"}}]}}"#
     );
@@ -190,18 +185,18 @@ pub fn anthropic(stream: bool) -> Request<Full<Bytes>> {
     request
 }
 
-pub fn converse(stream: bool) -> Request<Full<Bytes>> {
+pub(crate) fn converse(stream: bool) -> Request<Full<Bytes>> {
     let path = if stream { CONVERSE_STREAM } else { CONVERSE };
     ask(path, r#"{"messages":[{"role":"user","content":[{"text":"hi"}]}]}"#)
 }
 
 /// Sends over a new HTTP/1.1 connection.
-pub async fn h1(address: SocketAddr, request: Request<Full<Bytes>>) -> Response<Incoming> {
+pub(crate) async fn h1(address: SocketAddr, request: Request<Full<Bytes>>) -> Response<Incoming> {
     let stream = TcpStream::connect(address).await.unwrap();
     h1_over(stream, request).await
 }
 
-pub async fn h1_over<S>(stream: S, request: Request<Full<Bytes>>) -> Response<Incoming>
+pub(crate) async fn h1_over<S>(stream: S, request: Request<Full<Bytes>>) -> Response<Incoming>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -210,38 +205,37 @@ where
     within(sender.send_request(request)).await.unwrap()
 }
 
-pub type H2 = http2::SendRequest<Full<Bytes>>;
+pub(crate) type H2 = http2::SendRequest<Full<Bytes>>;
 
 /// A new HTTP/2 connection with prior knowledge.
-pub async fn h2(address: SocketAddr) -> (H2, JoinHandle<hyper::Result<()>>) {
+pub(crate) async fn h2(address: SocketAddr) -> (H2, JoinHandle<hyper::Result<()>>) {
     h2_over(TcpStream::connect(address).await.unwrap()).await
 }
 
-pub async fn h2_over<S>(stream: S) -> (H2, JoinHandle<hyper::Result<()>>)
+pub(crate) async fn h2_over<S>(stream: S) -> (H2, JoinHandle<hyper::Result<()>>)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let (sender, connection) =
-        http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+    let (sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
     (sender, tokio::spawn(connection))
 }
 
 /// A request as HTTP/2 wants it: the authority in the URI.
-pub fn absolute(mut request: Request<Full<Bytes>>) -> Request<Full<Bytes>> {
+pub(crate) fn absolute(mut request: Request<Full<Bytes>>) -> Request<Full<Bytes>> {
     request.headers_mut().remove("host");
     let uri = format!("http://localhost{}", request.uri());
     *request.uri_mut() = uri.parse().unwrap();
     request
 }
 
-pub async fn read(response: Response<Incoming>) -> (StatusCode, HeaderMap, String) {
+pub(crate) async fn read(response: Response<Incoming>) -> (StatusCode, HeaderMap, String) {
     let (head, body) = response.into_parts();
     let body = within(body.collect()).await.unwrap().to_bytes();
     (head.status, head.headers, String::from_utf8_lossy(&body).into_owned())
 }
 
 /// Sends bytes as they are and reads until the server hangs up.
-pub async fn raw(address: SocketAddr, bytes: &[u8]) -> String {
+pub(crate) async fn raw(address: SocketAddr, bytes: &[u8]) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
     let _ = stream.write_all(bytes).await;
     let mut answer = Vec::new();

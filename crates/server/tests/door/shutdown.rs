@@ -1,16 +1,13 @@
 //! The end of a server: what is in flight finishes, what is new is told so, what takes
 //! too long is cut in its dialect.
-#![allow(clippy::unwrap_used, missing_docs)]
-
-mod support;
 
 use std::time::Duration;
 
+use crate::support::*;
 use http::Request;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use server::{Config, Phase};
-use support::*;
 use tokio::net::TcpStream;
 
 /// Asks for a stream and reads until its first word.
@@ -112,7 +109,13 @@ async fn a_client_that_reads_nothing_does_not_hold_the_server() {
     let (body, feed) = begin(&server, &mut calls).await;
     // Fill every buffer on the way until nothing more is taken.
     let flood = message::Event::Delta { index: 0, delta: message::Delta::text("x".repeat(1 << 20)) };
-    while tokio::time::timeout(Duration::from_millis(300), feed.send(Ok(flood.clone()))).await.is_ok() {}
+    let stalled = loop {
+        match tokio::time::timeout(Duration::from_millis(300), feed.send(Ok(flood.clone()))).await {
+            Ok(taken) => taken.unwrap(),
+            Err(stalled) => break stalled,
+        }
+    };
+    drop(stalled);
     server.drain();
     server.ended().await;
     drop(body);
