@@ -1,6 +1,7 @@
 //! Forwarded replies: the same bytes, and what was seen in them.
 
 use message::{ErrorKind, FinishReason, Operation, Usage};
+use proptest::prelude::*;
 
 use super::super::decode::decoder;
 use super::*;
@@ -139,4 +140,30 @@ fn a_token_count_is_forwarded_and_read() {
 fn a_cut_whole_reply_is_a_failure() {
     let (_, result) = read(decoder(&asking(Operation::Chat, false), true), &[&WHOLE.as_bytes()[..80]]);
     assert_eq!(result.expect_err("cut").kind, ErrorKind::Upstream);
+}
+
+proptest! {
+    /// Damaged streams: read and forwarded alike in two pieces and whole, and never a panic.
+    #[test]
+    fn damage_is_the_same_however_it_is_cut(
+        which in 0..STREAMS.len(),
+        damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..6),
+        place in any::<prop::sample::Index>(),
+    ) {
+        let mut bytes = STREAMS[which].1.as_bytes().to_vec();
+        for (at, byte) in damage {
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+        }
+        let (first, second) = bytes.split_at(place.index(bytes.len()));
+        let call = asking(Operation::Chat, true);
+        let whole = read(decoder(&call, false), &[&bytes]);
+        prop_assert_eq!(&read(decoder(&call, false), &[first, second]), &whole);
+        let (events, result) = forward(&[&bytes]);
+        let (out, seen) = forwarded(&events);
+        prop_assert!(bytes.starts_with(&out));
+        prop_assert!(result.is_err() || out == bytes);
+        let (events, again) = forward(&[first, second]);
+        prop_assert_eq!((forwarded(&events).1, again), (seen, result));
+    }
 }
