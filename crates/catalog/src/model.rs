@@ -114,9 +114,9 @@ impl fmt::Display for Source {
         match self {
             Self::Hub { hub, file, .. } => write!(f, "hf:{hub}/{file}"),
             Self::Pypi { pypi } => {
-                let packages: Vec<_> =
-                    pypi.iter().map(|wheel| format!("{}=={}", wheel.package, wheel.version)).collect();
-                write!(f, "pypi:{}", packages.join("+"))
+                let Some((first, rest)) = pypi.split_first() else { return f.write_str("pypi:") };
+                write!(f, "pypi:{}=={}", first.package, first.version)?;
+                if rest.is_empty() { Ok(()) } else { write!(f, " and {} more", rest.len()) }
             }
             Self::Url { url } => f.write_str(&crate::fetch::shown(url)),
         }

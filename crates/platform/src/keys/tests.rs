@@ -1,3 +1,5 @@
+//! Keys over a real store in a temporary folder.
+
 use std::time::{Duration, Instant, SystemTime};
 
 use message::{AuthFault, ErrorKind, Secret};

@@ -1,3 +1,5 @@
+//! Names that find their target, and names that do not.
+
 use std::sync::Arc;
 
 use message::{BoxService, ErrorKind, Failure, ModelCard, service_fn};

@@ -1,3 +1,5 @@
+//! The log line of every way a call can end.
+
 use std::io::Write;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;

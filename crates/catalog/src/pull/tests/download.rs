@@ -1,3 +1,5 @@
+//! Downloads of one file: cut, changed, lying, hostile, shared, killed.
+
 use std::fs;
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Barrier};

@@ -1,3 +1,5 @@
+//! Models out of wheels: indexes, pieces, and archives that mean harm.
+
 use std::fs::File;
 use std::io::Write as _;
 
