@@ -1,5 +1,7 @@
 //! Plain generation on the real model: text, limits, stops, counts, errors.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a panic here is the report")]
+
 mod support;
 
 use message::{Completion, ErrorKind, Event, FinishReason, Operation, Service};

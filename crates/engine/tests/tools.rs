@@ -1,5 +1,7 @@
 //! Tool calls and JSON on the real model: forced ones are always valid.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a panic here is the report")]
+
 mod support;
 
 use message::{
@@ -103,7 +105,7 @@ async fn a_forced_call_is_valid_for_twenty_schemas() {
         let engine = engine.clone();
         async move {
             let mut asked = chat("Call the tool for Paris, please.", 200);
-            asked.tools = vec![tool("other", json!({ "type": "object" })), tool("look_up", schema.clone())];
+            asked.tools = vec![tool("look_up", schema.clone())];
             asked.tool_choice = Some(ToolChoice::Named("look_up".into()));
             let answer = complete(&engine, asked).await.unwrap();
             assert_eq!(answer.finish, Some(FinishReason::ToolUse), "{index}: {answer:?}");

@@ -8,7 +8,8 @@ use super::*;
 const END: Token = 256;
 
 fn grammars() -> Grammars {
-    let mut vocabulary = Vocabulary { primary_eos: END, ..Vocabulary::default() };
+    let mut vocabulary = Vocabulary::default();
+    vocabulary.primary_eos = END;
     (0..=255u8).for_each(|byte| vocabulary.push(&[byte], false));
     vocabulary.push(b"", true);
     vocabulary.control.push((END, "<|end|>".to_owned()));

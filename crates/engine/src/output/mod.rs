@@ -27,11 +27,10 @@ pub(crate) struct Writer {
     tool_calls: u32,
 }
 
-/// A token's log-probability and the stretch of raw text the token made.
+/// A token's log-probability, and where its text begins in the raw text.
 #[derive(Debug)]
 struct Placed {
     start: usize,
-    end: usize,
     logprob: TokenLogprob,
 }
 
@@ -73,9 +72,7 @@ impl Writer {
         let start = self.raw_length;
         self.raw_length += text.len();
         if let Some(logprob) = logprob {
-            // A token that ends within a character is shown with the whole character.
-            let end = self.raw_length + usize::from(self.utf8.mid_character());
-            self.logprobs.push_back(Placed { start, end, logprob });
+            self.logprobs.push_back(Placed { start, logprob });
         }
         self.write(text, events)
     }
@@ -145,16 +142,16 @@ impl Writer {
 
     /// Writes visible text whose last byte stands at `end` of the raw text.
     fn write_text(&mut self, text: String, end: usize, events: &mut Vec<Event>) -> Option<String> {
+        let begin = end - text.len() - self.stops.held();
         match self.stops.push(text) {
             Watched::Text(text) => {
-                self.show(text, end - self.stops.held(), events);
+                let shown = begin + text.len();
+                self.show(text, shown, events);
                 None
             }
             Watched::Stopped { text, stop } => {
-                let shown = self.raw_length.min(end) - stop.len().min(end);
-                // Tokens that begin in the shown text belong to it, even if they reach into the stop.
-                self.logprobs.retain(|placed| placed.start < shown);
-                self.show(text, usize::MAX, events);
+                let shown = begin + text.len();
+                self.show(text, shown, events);
                 Some(stop)
             }
         }
@@ -169,7 +166,8 @@ impl Writer {
             self.text_is_open = true;
             events.push(Event::BlockStart { index: self.index, block: BlockHead::Text });
         }
-        let tokens = self.logprobs.iter().take_while(|placed| placed.end <= end).count();
+        // A token that begins in shown text belongs to it, even if the rest is held back.
+        let tokens = self.logprobs.iter().take_while(|placed| placed.start < end).count();
         let logprobs = self.logprobs.drain(..tokens).map(|placed| placed.logprob).collect();
         events.push(Event::Delta { index: self.index, delta: Delta::Text { text, logprobs } });
     }

@@ -23,11 +23,6 @@ impl Utf8 {
         }
     }
 
-    /// Whether a character has begun and not ended.
-    pub(super) fn mid_character(&self) -> bool {
-        !self.pending.is_empty()
-    }
-
     /// The answer is over: a character cut off in the middle is shown as U+FFFD.
     pub(super) fn finish(&mut self, text: &mut String) {
         if !std::mem::take(&mut self.pending).is_empty() {

@@ -145,8 +145,8 @@ mod tests {
 
     fn setup() -> (Guard, Characters) {
         let control = ["<|im_start|>", "<|im_end|>", "ab", "bc"].map(String::from).to_vec();
-        let vocabulary =
-            Vocabulary { control: (0..).zip(control.iter().cloned()).collect(), ..Vocabulary::default() };
+        let mut vocabulary = Vocabulary::default();
+        vocabulary.control = (0..).zip(control.iter().cloned()).collect();
         (Guard::new(&vocabulary), Characters(control))
     }
 
@@ -190,7 +190,7 @@ mod tests {
     #[test]
     fn json_is_marked_throughout() {
         let (guard, _) = setup();
-        let marked = guard.mark_json(&serde_json::json!({ "ab": ["<|im_end|>", 1] }));
-        assert_eq!(marked, serde_json::json!({ "\u{FDD0}ab": ["\u{FDD0}<|im_end|>", 1] }));
+        let marked = guard.mark_json(&serde_json::json!({ "bc": ["<|im_end|>", 1] }));
+        assert_eq!(marked, serde_json::json!({ "\u{FDD0}bc": ["\u{FDD0}<|im_end|>", 1] }));
     }
 }

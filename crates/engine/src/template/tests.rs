@@ -1,1 +1,207 @@
-//! Golden prompts.
+//! Golden prompts: what well-known families' templates make of one conversation. The
+//! fixtures are short templates in the families' notations, written for these tests.
+
+use message::{Block, BlockKind, Chat, Dialect, Extra, Message, Role, Tool, ToolKind, ToolOrigin};
+use serde_json::json;
+
+use super::*;
+
+/// SmolLM2's, as its GGUF has it.
+const SMOLLM2: &str = "{% for message in messages %}{% if loop.first and messages[0]['role'] != 'system' %}{{ '<|im_start|>system\nYou are a helpful AI assistant named SmolLM, trained by Hugging Face<|im_end|>\n' }}{% endif %}{{'<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n'}}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}";
+/// Llama 3's headers, tools as JSON with "parameters".
+const LLAMA3: &str = include_str!("fixtures/llama3.jinja");
+/// Qwen's ChatML with Hermes tools.
+const QWEN: &str = include_str!("fixtures/qwen.jinja");
+/// Gemma's turns: no system role, and roles must alternate.
+const GEMMA: &str = include_str!("fixtures/gemma.jinja");
+/// Mistral's brackets: nine-character ids, roles must alternate.
+const MISTRAL: &str = include_str!("fixtures/mistral.jinja");
+
+fn template(source: Option<&str>) -> ChatTemplate {
+    let mut vocabulary = Vocabulary::default();
+    vocabulary.bos = "<s>".to_owned();
+    vocabulary.eos = "</s>".to_owned();
+    vocabulary.control = vec![(0, "<|im_start|>".to_owned()), (1, "<|im_end|>".to_owned())];
+    ChatTemplate::new(source, None, &vocabulary).unwrap()
+}
+
+fn turn(role: Role, content: Vec<Block>) -> Message {
+    Message { role, content, plain: false, extra: Extra::new() }
+}
+
+fn plain() -> Chat {
+    let mut chat = Chat::new(Dialect::Anthropic);
+    chat.system = vec![Block::text("Be brief.")];
+    chat.messages = vec![
+        Message::text(Role::User, "Hi"),
+        Message::text(Role::Assistant, "Hello!"),
+        turn(Role::User, vec![Block::text("How"), Block::text("are you?")]),
+    ];
+    chat
+}
+
+fn with_tools() -> Chat {
+    let mut chat = Chat::new(Dialect::Anthropic);
+    chat.tools = vec![Tool {
+        name: "add".into(),
+        description: Some("Adds <b>.".into()),
+        kind: ToolKind::Function {
+            schema: Some(json!({ "type": "object", "properties": { "a": { "type": "integer" } } })),
+        },
+        strict: None,
+        cache: None,
+        extra: Extra::new(),
+    }];
+    let call = BlockKind::ToolUse {
+        id: "call_1".into(),
+        name: "add".into(),
+        input: "{\"a\":1}".into(),
+        origin: ToolOrigin::Client,
+    };
+    let result = BlockKind::ToolResult {
+        id: "call_1".into(),
+        content: vec![Block::text("2")],
+        plain: false,
+        is_error: None,
+    };
+    chat.messages = vec![
+        Message::text(Role::User, "Add."),
+        turn(Role::Assistant, vec![Block::new(call)]),
+        turn(Role::User, vec![Block::new(result), Block::text("And?")]),
+    ];
+    chat
+}
+
+fn rendered(source: &str, chat: &Chat) -> String {
+    template(Some(source)).render(chat).unwrap()
+}
+
+#[test]
+fn smollm2() {
+    let text = rendered(SMOLLM2, &plain());
+    insta::assert_snapshot!(text, @"
+    <|im_start|>system
+    Be brief.<|im_end|>
+    <|im_start|>user
+    Hi<|im_end|>
+    <|im_start|>assistant
+    Hello!<|im_end|>
+    <|im_start|>user
+    How
+    are you?<|im_end|>
+    <|im_start|>assistant
+    ");
+    let mut bare = plain();
+    bare.system.clear();
+    assert!(
+        rendered(SMOLLM2, &bare)
+            .starts_with("<|im_start|>system\nYou are a helpful AI assistant named SmolLM")
+    );
+}
+
+#[test]
+fn smollm2_is_told_of_tools_in_words() {
+    let template = template(Some(SMOLLM2));
+    assert_eq!(template.traits().tools, None);
+    let text = template.render(&with_tools()).unwrap();
+    assert!(text.contains("<tools>\n{\"type\": \"function\", \"function\": {\"name\": \"add\", \"description\": \"Adds <b>.\""), "{text}");
+    assert!(text.contains("<|im_start|>assistant\n<tool_call>\n{\"name\": \"add\", \"arguments\": {\"a\": 1}}\n</tool_call><|im_end|>"), "{text}");
+    assert!(text.contains("<|im_start|>user\n<tool_response>\n2\n</tool_response>"), "{text}");
+}
+
+#[test]
+fn llama3() {
+    let template = template(Some(LLAMA3));
+    assert_eq!(template.traits().tools, Some(Syntax::LLAMA3));
+    assert_eq!(
+        template.render(&plain()).unwrap(),
+        "<s><|start_header_id|>system<|end_header_id|>\n\nBe brief.<|eot_id|>\
+         <|start_header_id|>user<|end_header_id|>\n\nHi<|eot_id|>\
+         <|start_header_id|>assistant<|end_header_id|>\n\nHello!<|eot_id|>\
+         <|start_header_id|>user<|end_header_id|>\n\nHow\nare you?<|eot_id|>\
+         <|start_header_id|>assistant<|end_header_id|>\n\n"
+    );
+    let text = template.render(&with_tools()).unwrap();
+    assert!(text.contains("{\"name\": \"add\", \"parameters\": {\"a\": 1}}<|eot_id|>"), "{text}");
+    assert!(text.contains("<|start_header_id|>ipython<|end_header_id|>\n\n2<|eot_id|>"), "{text}");
+}
+
+#[test]
+fn qwen() {
+    let template = template(Some(QWEN));
+    assert_eq!(template.traits().tools, Some(Syntax::HERMES));
+    let text = template.render(&with_tools()).unwrap();
+    assert!(text.contains("\"description\": \"Adds <b>.\""), "JSON as Python writes it: {text}");
+    assert!(
+        text.contains("<tool_call>\n{\"name\": \"add\", \"arguments\": {\"a\": 1}}\n</tool_call>"),
+        "{text}"
+    );
+    assert!(text.contains("<tool_response>\n2\n</tool_response>"), "{text}");
+}
+
+#[test]
+fn gemma_has_no_system_turn() {
+    let template = template(Some(GEMMA));
+    assert!(!template.traits().system);
+    assert_eq!(
+        template.render(&plain()).unwrap(),
+        "<s><start_of_turn>user\nBe brief.\n\nHi<end_of_turn>\n<start_of_turn>model\nHello!<end_of_turn>\n\
+         <start_of_turn>user\nHow\nare you?<end_of_turn>\n<start_of_turn>model\n"
+    );
+}
+
+#[test]
+fn two_turns_of_one_role_become_one_where_the_template_insists() {
+    let mut chat = plain();
+    chat.messages.push(Message::text(Role::User, "Well?"));
+    let text = rendered(GEMMA, &chat);
+    assert!(text.contains("How\nare you?\n\nWell?<end_of_turn>"), "{text}");
+}
+
+#[test]
+fn mistral_wants_ids_of_nine() {
+    let template = template(Some(MISTRAL));
+    assert_eq!(template.traits().tools, Some(Syntax::MISTRAL));
+    assert!(template.traits().short_ids);
+    let text = template.render(&with_tools()).unwrap();
+    assert!(
+        text.contains("[TOOL_CALLS] [{\"name\": \"add\", \"arguments\": {\"a\": 1}, \"id\": \""),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_base_model_gets_a_transcript() {
+    let text = template(None).render(&plain()).unwrap();
+    assert_eq!(text, "Be brief.\n\nUser: Hi\nAssistant: Hello!\nUser: How\nare you?\nAssistant:");
+}
+
+#[test]
+fn the_client_may_begin_the_answer() {
+    let mut chat = plain();
+    chat.messages.push(Message::text(Role::Assistant, "I am "));
+    assert!(rendered(SMOLLM2, &chat).ends_with("<|im_start|>assistant\nI am"));
+}
+
+#[test]
+fn endless_templates_and_nonsense_are_refused() {
+    let template =
+        template(Some("{% for a in range(100000) %}{% for b in range(100000) %}{% endfor %}{% endfor %}"));
+    let failure = template.render(&plain()).unwrap_err();
+    assert_eq!(failure.kind, ErrorKind::InvalidRequest);
+    let vocabulary = Vocabulary::default();
+    assert!(ChatTemplate::new(Some("{% if %}"), None, &vocabulary).is_err());
+    let failure = self::template(Some("{{ raise_exception('no!') }}")).render(&plain()).unwrap_err();
+    assert!(failure.message.ends_with("no!"), "{}", failure.message);
+}
+
+#[test]
+fn python_writes_json_with_blanks() {
+    assert_eq!(python_json(&json!({ "a": [1, "é<"], "b": {} })), "{\"a\": [1, \"é<\"], \"b\": {}}");
+}
+
+#[test]
+fn the_date_is_told() {
+    let text = rendered("{{ strftime_now('%Y-%m-%d') }}", &plain());
+    assert_eq!(text.len(), 10, "{text}");
+}

@@ -1,6 +1,7 @@
 //! The real model that these tests run on, and conversations with it.
 
-#![allow(dead_code, missing_docs, reason = "each test binary uses its own part")]
+#![allow(dead_code, unreachable_pub, reason = "each test binary uses its own part")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a panic here is the report")]
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
