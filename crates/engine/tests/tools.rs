@@ -26,8 +26,11 @@ fn object(properties: Value) -> Value {
     json!({ "type": "object", "properties": properties, "required": required })
 }
 
+/// Whether arguments are what a schema asks for.
+type Check = fn(&Value) -> bool;
+
 /// Schemas such as clients send, and a check of what came.
-fn schemas() -> Vec<(Value, fn(&Value) -> bool)> {
+fn schemas() -> Vec<(Value, Check)> {
     vec![
         (object(json!({ "city": { "type": "string" } })), |v| v["city"].is_string()),
         (object(json!({ "n": { "type": "integer" } })), |v| {
