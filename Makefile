@@ -13,8 +13,10 @@ export PATH := $(HOME)/.cargo/bin:$(PATH):$(CURDIR)/.venv/bin
 export CMAKE_C_COMPILER_LAUNCHER ?= $(shell command -v ccache 2>/dev/null)
 export CMAKE_CXX_COMPILER_LAUNCHER ?= $(shell command -v ccache 2>/dev/null)
 
-# One profile and one target folder for run, tests and benchmarks: one native build.
-CARGO_BUILD := cargo build --release --locked
+# One profile, one target folder and one selection of packages for run, tests and
+# benchmarks: cargo resolves features per selection, so `--package outcrop` beside
+# `--workspace` would build llama.cpp a second time.
+CARGO_BUILD := cargo build --release --locked --workspace
 OUTCROP := target/release/outcrop
 
 .PHONY: help setup build run model test lint deny unit conformance fuzz bench clean
@@ -31,7 +33,7 @@ build: setup ## Build the release binary
 # A second make, so that a compiler cache that setup has just installed is found.
 .PHONY: compile
 compile:
-	@$(CARGO_BUILD) --package outcrop
+	@$(CARGO_BUILD) --bin outcrop
 
 run: build ## Build, fetch the default model, and serve it on 127.0.0.1:8080 and :8443
 	@exec $(OUTCROP) serve

@@ -7,7 +7,11 @@ use clap::{Args, Parser, Subcommand};
 
 /// An open model cloud: Bedrock, Anthropic and OpenAI clients, any model, one binary.
 #[derive(Parser)]
-#[command(name = "outcrop", version, max_term_width = 100, after_help = "\
+#[command(
+    name = "outcrop",
+    version,
+    max_term_width = 100,
+    after_help = "\
 Examples:
   outcrop serve                          serve the default model on 127.0.0.1:8080
   outcrop pull qwen3-0.6b                fetch a model of the catalog
@@ -16,7 +20,8 @@ Examples:
 
 Data (models, keys, certificates) lies in $OUTCROP_HOME, by default ~/.local/share/outcrop.
 Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 not found,
-            4 a source or server could not be reached, 130 interrupted.")]
+            4 a source or server could not be reached, 130 interrupted."
+)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,

@@ -3,7 +3,8 @@
 use std::fmt;
 use std::process::ExitCode;
 
-/// Exit codes, by what a script would do next.
+/// Exit codes, by what a script would do next. (Ctrl-C ends a command by its signal, which
+/// shells count as 130.)
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Code {
     /// It failed; the message says why.
@@ -14,8 +15,6 @@ pub(crate) enum Code {
     NotFound = 3,
     /// A download source or a server could not be reached or refused.
     Network = 4,
-    /// Ctrl-C, as shells count it: 128 + SIGINT.
-    Interrupted = 130,
 }
 
 /// Why a command ended early.

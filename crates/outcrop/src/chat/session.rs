@@ -74,6 +74,11 @@ pub(crate) struct Session {
 }
 
 impl Session {
+    /// A conversation in which nothing was said yet.
+    pub(crate) fn new(model: String, system: Option<String>) -> Self {
+        Self { model, system, turns: Vec::new() }
+    }
+
     /// Adds a question.
     pub(crate) fn ask(&mut self, question: String) {
         self.turns.push(("user", question));
@@ -131,7 +136,8 @@ mod tests {
         session.answered("half an ans".into());
         session.ask("b".into());
         session.answered(String::new());
-        let roles: Vec<_> = session.messages().iter().map(|m| m["role"].as_str().unwrap().to_owned()).collect();
+        let roles: Vec<_> =
+            session.messages().iter().map(|m| m["role"].as_str().unwrap().to_owned()).collect();
         assert_eq!(roles, ["user", "assistant"]);
     }
 

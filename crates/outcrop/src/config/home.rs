@@ -13,9 +13,7 @@ pub(crate) struct Home(PathBuf);
 impl Home {
     /// Finds the folder and makes it, readable by its owner only.
     pub(crate) fn open() -> Result<Self, Exit> {
-        let path = locate().ok_or_else(|| {
-            Exit::usage("no home folder is known: set OUTCROP_HOME to the folder that shall hold models and keys")
-        })?;
+        let path = catalog::data_dir().map_err(Exit::usage)?;
         let fail = |error| Exit::failed(format!("cannot use the data folder {}: {error}", path.display()));
         if !path.is_dir() {
             fs::DirBuilder::new().recursive(true).mode(0o700).create(&path).map_err(fail)?;
@@ -35,18 +33,11 @@ impl Home {
 
     /// Where models lie.
     pub(crate) fn models(&self) -> PathBuf {
-        self.0.join("models")
+        catalog::models_dir(&self.0)
     }
 
     /// Where the certificate authority and certificates lie.
     pub(crate) fn tls(&self) -> PathBuf {
         self.0.join("tls")
     }
-}
-
-fn locate() -> Option<PathBuf> {
-    let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    variable("OUTCROP_HOME")
-        .or_else(|| variable("XDG_DATA_HOME").map(|data| data.join("outcrop")))
-        .or_else(|| variable("HOME").map(|home| home.join(".local/share/outcrop")))
 }

@@ -8,7 +8,6 @@
 mod home;
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -25,52 +24,22 @@ pub(crate) const DEFAULT_MODEL: &str = "smollm2-135m-instruct";
 const FILE_NAME: &str = "outcrop.toml";
 
 /// Everything a configuration can say.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Config {
-    /// Address for HTTP (h1 and h2c).
-    pub(crate) listen: SocketAddr,
-    /// Address for HTTPS.
-    pub(crate) tls_listen: SocketAddr,
     /// Models served here: catalog ids or GGUF files (relative to the configuration file).
     pub(crate) models: Vec<String>,
-    /// Limits of the front door.
+    /// Where to listen, and the limits of the front door.
     pub(crate) server: server::Config,
     /// How local models run.
     pub(crate) engine: engine::Config,
     /// Servers that hosted models are reached at, by name.
-    pub(crate) providers: BTreeMap<String, Provider>,
+    pub(crate) providers: BTreeMap<String, upstream::Provider>,
     /// Names clients use → a local model's id or `provider/model`.
     pub(crate) aliases: BTreeMap<String, String>,
     /// The file this was read from.
     #[serde(skip)]
     pub(crate) file: Option<PathBuf>,
-}
-
-/// A provider and the models of it that are served under `provider/model`.
-#[derive(Debug, Clone, Deserialize)]
-pub(crate) struct Provider {
-    /// The provider's own names of models to serve.
-    #[serde(default)]
-    pub(crate) models: Vec<String>,
-    /// How it is reached.
-    #[serde(flatten)]
-    pub(crate) upstream: upstream::Provider,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            listen: SocketAddr::new(IpAddr::from([127, 0, 0, 1]), 8080),
-            tls_listen: SocketAddr::new(IpAddr::from([127, 0, 0, 1]), 8443),
-            models: Vec::new(),
-            server: server::Config::default(),
-            engine: engine::Config::default(),
-            providers: BTreeMap::new(),
-            aliases: BTreeMap::new(),
-            file: None,
-        }
-    }
 }
 
 impl Config {
@@ -79,13 +48,15 @@ impl Config {
         let file = match &source.config {
             Some(file) => file.clone(),
             None if Path::new(FILE_NAME).is_file() => PathBuf::from(FILE_NAME),
-            None => return Self::default().with_default_model(),
+            None => return Ok(Self::default().with_default_model()),
         };
-        let text = std::fs::read_to_string(&file)
-            .map_err(|error| Exit::usage(format!("cannot read the configuration {}: {error}", file.display())))?;
-        let mut config = Self::parse(&text).map_err(|why| Exit::usage(format!("{}: {why}", file.display())))?;
+        let text = std::fs::read_to_string(&file).map_err(|error| {
+            Exit::usage(format!("cannot read the configuration {}: {error}", file.display()))
+        })?;
+        let mut config =
+            Self::parse(&text).map_err(|why| Exit::usage(format!("{}: {why}", file.display())))?;
         config.file = Some(file);
-        config.with_default_model()
+        Ok(config.with_default_model())
     }
 
     /// Reads and checks the text of a configuration.
@@ -96,20 +67,18 @@ impl Config {
     }
 
     /// With nothing to serve named, the default model is served.
-    fn with_default_model(mut self) -> Result<Self, Exit> {
+    fn with_default_model(mut self) -> Self {
         if self.models.is_empty() && self.providers.is_empty() {
             self.models.push(DEFAULT_MODEL.to_owned());
         }
-        Ok(self)
+        self
     }
 
     /// What single fields cannot say: names that clash, aliases that lead nowhere.
     fn check(&self) -> Result<(), String> {
-        if self.listen == self.tls_listen && self.listen.port() != 0 {
-            return Err(format!("listen and tls_listen are both {}: give them different ports", self.listen));
-        }
+        self.server.check()?;
         for (alias, target) in &self.aliases {
-            if self.models.contains(alias) {
+            if self.local_ids().any(|id| id == *alias) {
                 return Err(format!("aliases.{alias}: a model of that name is served already"));
             }
             if let Some((provider, model)) = target.split_once('/') {
@@ -122,13 +91,31 @@ impl Config {
                 if model.is_empty() {
                     return Err(format!("aliases.{alias}: `{target}` names no model"));
                 }
-            } else if !self.models.contains(target) && !(self.models.is_empty() && target == DEFAULT_MODEL) {
+            } else if !self.local_ids().any(|id| id == *target) && !self.aliases.contains_key(target) {
                 return Err(format!(
                     "aliases.{alias}: `{target}` is not among `models`; add it there, or write `provider/model`"
                 ));
             }
         }
         Ok(())
+    }
+
+    /// Whether a model is named by its file rather than by an id.
+    pub(crate) fn is_file_name(named: &str) -> bool {
+        named.ends_with(".gguf")
+    }
+
+    /// The name clients call a local model by: its id, or its file's name without `.gguf`.
+    pub(crate) fn local_id(named: &str) -> String {
+        if !Self::is_file_name(named) {
+            return named.to_owned();
+        }
+        Path::new(named).file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default()
+    }
+
+    fn local_ids(&self) -> impl Iterator<Item = String> {
+        let default = (self.models.is_empty() && self.providers.is_empty()).then(|| DEFAULT_MODEL.to_owned());
+        self.models.iter().map(|named| Self::local_id(named)).chain(default)
     }
 
     /// The folder that relative model files are meant from.
@@ -143,15 +130,23 @@ mod tests {
 
     #[test]
     fn an_empty_file_serves_the_default_model_on_loopback() {
-        let config = Config::parse("").unwrap().with_default_model().unwrap();
-        assert!(config.listen.ip().is_loopback() && config.tls_listen.ip().is_loopback());
+        let config = Config::parse("").unwrap().with_default_model();
+        assert!(config.server.listen.ip().is_loopback() && config.server.tls_listen.ip().is_loopback());
         assert_eq!(config.models, [DEFAULT_MODEL]);
     }
 
     #[test]
+    fn the_example_is_right_and_its_defaults_are_the_defaults() {
+        let config = Config::parse(include_str!("../../../../outcrop.example.toml")).unwrap();
+        assert_eq!(config.server, server::Config::default());
+        assert_eq!(config.engine, engine::Config::default());
+        assert_eq!(config.providers["claude"].timeouts, upstream::Timeouts::default());
+    }
+
+    #[test]
     fn unknown_keys_are_errors_with_their_place() {
-        let error = Config::parse("lissten = \"127.0.0.1:1\"").unwrap_err();
-        assert!(error.contains("lissten") && error.contains("line 1"), "{error}");
+        let error = Config::parse("[server]\nlissten = \"127.0.0.1:1\"").unwrap_err();
+        assert!(error.contains("lissten") && error.contains("line 2"), "{error}");
     }
 
     #[test]
