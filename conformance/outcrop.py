@@ -94,7 +94,11 @@ class Home:
             models.symlink_to(user_home() / "models", target_is_directory=True)
 
     def environment(self) -> dict[str, str]:
-        return clean_environment() | {"OUTCROP_HOME": str(self.folder)}
+        return clean_environment() | {
+            "OUTCROP_HOME": str(self.folder),
+            # Tests, server and SDKs share few cores: threads that wait must not spin.
+            "OMP_WAIT_POLICY": "passive",
+        }
 
     def start(self, *arguments: str) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
@@ -126,7 +130,7 @@ class Home:
 
 
 def key_from_json(made: dict[str, str]) -> Key:
-    return Key(made["secret"], made["access_key_id"], made["secret_access_key"])
+    return Key(made["bearer"], made["access_key_id"], made["secret_access_key"])
 
 
 class Server:
@@ -147,7 +151,7 @@ class Server:
         self.ca = home.folder / "tls" / "ca.pem"
         self.key: Key | None = None
         self._config = home.folder / "outcrop.toml"
-        self._config.write_text(f'listen = "127.0.0.1:{self.port}"\ntls_listen = "127.0.0.1:{self.tls_port}"\n{config}')
+        self._config.write_text(config)
         self.process: subprocess.Popen[bytes] | None = None
         self._out = bytearray()
         self._err = bytearray()

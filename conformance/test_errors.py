@@ -107,7 +107,7 @@ ERRORS = {
     "context-overflow": Error(lambda c: c.ask(TOO_LONG), r"8192"),
     "context-overflow-streamed": Error(lambda c: c.stream(TOO_LONG), r"8192"),
     "image": Error(lambda c: c.ask(Ask((user("What is this?", Image(PIXEL)),), max_tokens=1)), r"image"),
-    "unbuilt-operation": Error(lambda c: c.unbuilt(), r"not (yet )?(built|supported|implemented|available)"),
+    "unbuilt-operation": Error(lambda c: c.unbuilt(), r"does not offer"),
 }
 
 # class (None: whatever the SDK calls an error it has no class for), status, code

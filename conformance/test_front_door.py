@@ -7,6 +7,7 @@ import http.client
 import json
 import pathlib
 import re
+import select
 import socket
 import ssl
 import time
@@ -103,13 +104,12 @@ def test_endless_chunked_body_is_refused(server):
             b"transfer-encoding: chunked\r\n\r\n" % server.key.bearer.encode()
         )
         chunk = b"100000\r\n" + b" " * (1 << 20) + b"\r\n"
-        try:
-            for _ in range(100):
-                connection.sendall(chunk)
-        except OSError:
-            pass
+        for _ in range(100):
+            connection.sendall(chunk)
+            if select.select([connection], [], [], 0)[0]:
+                break
         else:
-            pytest.fail("100 MiB were taken")
+            pytest.fail("100 MiB were taken without a word")
         assert b" 413 " in connection.recv(64)
 
 
@@ -165,7 +165,7 @@ def test_warm_start_is_quick(make_home):
     begun = time.monotonic()
     server.start(key=key)
     assert time.monotonic() - begun < 2
-    assert "OUTCROP_API_KEY" not in server.out, "the root key is shown once"
+    assert Key.from_exports(server.out) is None, "the root key is shown once"
     server.stop()
 
 

@@ -29,14 +29,14 @@ models = []
 dialect = "anthropic"
 base_url = "{url}"
 auth = {{ scheme = "x-api-key", value = "{secret}" }}
-timeouts = {{ first_byte_ms = 1500 }}
+timeouts = {{ first_byte_ms = 400 }}
 models = {models}
 
 [providers.openai-like]
 dialect = "openai-chat"
 base_url = "{url}/v1"
 auth = {{ value = "{secret}" }}
-timeouts = {{ first_byte_ms = 1500 }}
+timeouts = {{ first_byte_ms = 400 }}
 models = {models}
 
 [aliases]
@@ -133,7 +133,7 @@ FULL = Ask(
     ),
     system="Be brief.",
     max_tokens=50,
-    stop=("END", "\n\n\n"),
+    stop=("END", "STOP"),
     tools=(WEATHER, CLOCK),
     tool_choice="get_time",
 )

@@ -43,16 +43,18 @@ class Anthropic(Client):
         return {"http_client": anthropic.DefaultHttpxClient(verify=trust)}
 
     def ask(self, ask: Ask) -> Answer:
-        with self.clock():
-            message = self.sdk().messages.create(model=ask.model, **messages.body(ask), extra_body=GREEDY)
-        return messages.answer(message.to_dict(), message._request_id)
+        with self.surroundings():
+            response = self.sdk().messages.with_raw_response.create(
+                model=ask.model, **messages.body(ask), extra_body=GREEDY
+            )
+        return messages.answer(response.parse().to_dict(), request_id(response.headers))
 
     def stream(self, ask: Ask, on_piece: Callable[[str], None] | None = None) -> Answer:
-        with self.clock():
+        with self.surroundings():
             events = self.sdk().messages.create(model=ask.model, **messages.body(ask), extra_body=GREEDY, stream=True)
         with events:
-            request_id = events.response.headers.get("request-id") or events.response.headers.get("x-amzn-requestid")
-            return messages.streamed((event.to_dict() for event in events), request_id, Recorder(on_piece))
+            heard = (event.to_dict() for event in events)
+            return messages.streamed(heard, request_id(events.response.headers), Recorder(on_piece))
 
     def count(self, ask: Ask) -> int:
         return self.sdk().messages.count_tokens(model=ask.model, **messages.content(ask)).input_tokens
@@ -145,3 +147,8 @@ class AnthropicBedrock(Anthropic):
             message,
             headers.get("x-amzn-requestid"),
         )
+
+
+def request_id(headers: Any) -> str | None:
+    """In Anthropic's header, or in Bedrock's."""
+    return headers.get("request-id") or headers.get("x-amzn-requestid")

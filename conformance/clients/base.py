@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import abc
+import contextlib
 import datetime
 import json
 import unittest.mock
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, ClassVar
+
+import botocore.auth
 
 from asks import Answer, Ask, Problem
 from outcrop import Key, Server
@@ -86,16 +89,17 @@ class Client(abc.ABC):
             return problem
         raise AssertionError(f"{self.name}: expected an error, got {result!r}")
 
-    def clock(self):
-        """The clock that Python's signers read, set off by `skew`."""
-        import botocore.auth
-
+    @contextlib.contextmanager
+    def surroundings(self) -> Iterator[None]:
+        """What holds while a request is made: the clock that Python's signers read, set
+        off by `skew`; and for boto3, its environment."""
         real = botocore.auth.get_current_datetime
 
         def skewed(*arguments: Any, **named: Any) -> datetime.datetime:
             return real(*arguments, **named) + self.skew
 
-        return unittest.mock.patch("botocore.auth.get_current_datetime", skewed)
+        with unittest.mock.patch("botocore.auth.get_current_datetime", skewed):
+            yield
 
 
 def dumps(value: Any) -> bytes:

@@ -3,11 +3,12 @@ refuses them over plain HTTP."""
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import json
 import os
 import unittest.mock
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import boto3
@@ -41,20 +42,23 @@ class Boto3(Client):
             read_timeout=120,
             **({"signature_version": botocore.UNSIGNED} if self.anonymous else {}),
         )
-        environment = {}
-        if self.tls:
-            environment["AWS_CA_BUNDLE"] = str(self.server.ca)
+        # With a bearer key in the environment, it is the only credential.
+        pair = {} if self.anonymous or self.credential != "native" else self.pair()
+        return boto3.Session(region_name=REGION, **pair).client(service, endpoint_url=self.url, config=config)
+
+    def environment(self) -> dict[str, str]:
+        """What the SDK is told through its environment, as its users would."""
+        told = {"AWS_CA_BUNDLE": str(self.server.ca)} if self.tls else {}
         if self.credential == "bearer":
-            environment["AWS_BEARER_TOKEN_BEDROCK"] = self.key.bearer
+            told["AWS_BEARER_TOKEN_BEDROCK"] = self.key.bearer
         elif self.credential == "short-term":
-            environment["AWS_BEARER_TOKEN_BEDROCK"] = self.short_term_key()
-        with unittest.mock.patch.dict(os.environ, environment):
-            session = boto3.Session(
-                region_name=REGION,
-                # Without these, a bearer key in the environment is the only credential.
-                **({} if environment.get("AWS_BEARER_TOKEN_BEDROCK") or self.anonymous else self.pair()),
-            )
-            return session.client(service, endpoint_url=self.url, config=config)
+            told["AWS_BEARER_TOKEN_BEDROCK"] = self.short_term_key()
+        return told
+
+    @contextlib.contextmanager
+    def surroundings(self) -> Iterator[None]:
+        with super().surroundings(), unittest.mock.patch.dict(os.environ, self.environment()):
+            yield
 
     def pair(self) -> dict[str, str]:
         return {"aws_access_key_id": self.key.access_key_id, "aws_secret_access_key": self.key.secret_access_key}
@@ -70,27 +74,29 @@ class Boto3(Client):
             def load(provider) -> botocore.credentials.Credentials:
                 return botocore.credentials.Credentials(self.key.access_key_id, self.key.secret_access_key)
 
-        with self.clock():
-            return aws_bedrock_token_generator.provide_token(
-                region=REGION, aws_credentials_provider=Pair(None), expiry=datetime.timedelta(hours=1)
-            )
+        return aws_bedrock_token_generator.provide_token(
+            region=REGION, aws_credentials_provider=Pair(None), expiry=datetime.timedelta(hours=1)
+        )
 
     def ask(self, ask: Ask) -> Answer:
-        with self.clock():
+        with self.surroundings():
             output = self.service().converse(**converse.request(ask))
         return converse.answer(output, request_id(output))
 
     def stream(self, ask: Ask, on_piece: Callable[[str], None] | None = None) -> Answer:
-        with self.clock():
+        with self.surroundings():
             output = self.service().converse_stream(**converse.request(ask))
         events = ((None, event) for event in output["stream"])
         return converse.streamed(events, request_id(output), Recorder(on_piece))
 
     def count(self, ask: Ask) -> int:
-        return self.service().count_tokens(modelId=ask.model, input={"converse": converse.content(ask)})["inputTokens"]
+        question = {"converse": converse.content(ask)}
+        with self.surroundings():
+            return self.service().count_tokens(modelId=ask.model, input=question)["inputTokens"]
 
     def models(self) -> list[str]:
-        found = self.service("bedrock").list_foundation_models()["modelSummaries"]
+        with self.surroundings():
+            found = self.service("bedrock").list_foundation_models()["modelSummaries"]
         for model in found:
             assert model["modelArn"].endswith(f"foundation-model/{model['modelId']}"), model
             assert model["modelLifecycle"]["status"] == "ACTIVE", model

@@ -118,7 +118,7 @@ class JavaScript(Client):
             "region": REGION,
             "handler": self.handler,
             "maxAttempts": self.attempts,
-            "clockOffsetMs": int(self.skew.total_seconds() * 1000),
+            "clockSkewMs": int(self.skew.total_seconds() * 1000),
             "anonymous": self.anonymous,
         }
         if self.credential == "bearer":

@@ -119,8 +119,10 @@ def streamed(events: Iterable[dict[str, Any]], request_id: str | None, recorder:
             result.stopped_by = event["delta"].get("stop_sequence")
             usage = event["usage"]
             result.output_tokens = usage["output_tokens"]
-            # Once known, the input count must not change its mind.
-            assert usage.get("input_tokens") in (None, result.input_tokens), event
+            # A server that learns the input count late tells it here, as the SDK expects.
+            if usage.get("input_tokens") is not None:
+                assert result.input_tokens in (0, usage["input_tokens"]), event
+                result.input_tokens = usage["input_tokens"]
         elif kind == "message_stop":
             result.raw = event
         else:

@@ -25,18 +25,20 @@ class OpenAI(Client):
     anonymous = False
 
     def sdk(self) -> openai.OpenAI:
-        trust = {}
+        transport = {}
         if self.tls:
             context = ssl.create_default_context(cafile=str(self.server.ca))
-            trust = {"http_client": openai.DefaultHttpxClient(verify=context)}
-        headers = {"Authorization": openai.Omit()} if self.anonymous else {}
+            transport = {"http_client": openai.DefaultHttpxClient(verify=context)}
+        elif self.anonymous:
+            # The SDK insists on a key; it is taken off on the way.
+            off = {"request": [lambda request: request.headers.pop("authorization")]}
+            transport = {"http_client": openai.DefaultHttpxClient(event_hooks=off)}
         return openai.OpenAI(
             base_url=f"{self.url}/v1",
             api_key=self.key.bearer,
             max_retries=0,
             timeout=120,
-            default_headers=headers,
-            **trust,
+            **transport,
         )
 
     def ask(self, ask: Ask) -> Answer:

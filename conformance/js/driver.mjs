@@ -12,6 +12,7 @@ const modules = {
   control: { sdk: control, Client: control.BedrockClient },
 };
 
+const now = Date.now;
 const write = (answer) => process.stdout.write(JSON.stringify(answer, pack) + "\n");
 
 function pack(_key, value) {
@@ -26,13 +27,12 @@ function unpack(_key, value) {
   return value;
 }
 
-function build({ service, endpoint, region, handler, maxAttempts, clockOffsetMs, credentials, token, anonymous }) {
+function build({ service, endpoint, region, handler, maxAttempts, credentials, token, anonymous }) {
   const { Client } = modules[service];
   const client = new Client({
     endpoint,
     region,
     maxAttempts,
-    systemClockOffset: clockOffsetMs,
     ...(handler === "http1" ? { requestHandler: new NodeHttpHandler() } : {}),
     ...(token ? { token: { token }, authSchemePreference: ["httpBearerAuth"] } : { credentials }),
   });
@@ -65,6 +65,8 @@ async function run({ id, client: config, command, input, body }) {
   const { sdk } = modules[config.service];
   const client = build(config);
   if (body) replaceBody(client, body);
+  // The machine's clock, as far as the SDK can tell. Callers set it off in one call at a time.
+  Date.now = () => now() + config.clockSkewMs;
   try {
     const { stream, ...output } = await client.send(new sdk[`${command}Command`](input));
     for await (const event of stream ?? []) {
@@ -74,6 +76,7 @@ async function run({ id, client: config, command, input, body }) {
   } catch (error) {
     write({ id, error: describe(sdk, error) });
   } finally {
+    Date.now = now;
     client.destroy();
   }
 }
