@@ -2,10 +2,10 @@
 //! sent, so that a call which fails early fails with its status and not inside a 200.
 
 use std::future::Future;
+use std::sync::Arc;
 use std::task::Poll;
 
 use bytes::{Bytes, BytesMut};
-use dialect::ReplyEncoder;
 use futures_util::StreamExt;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
@@ -24,15 +24,6 @@ const X_OUTCROP_DROPPED: HeaderName = HeaderName::from_static("x-outcrop-dropped
 /// Bytes of that header at most: proxies on the way commonly bear 8 KiB of headers in all.
 const DROPPED_MAX_BYTES: usize = 2 << 10;
 
-/// What is still needed of a call once it was sent on its way.
-struct Asked {
-    id: RequestId,
-    dialect: Dialect,
-    operation: Operation,
-    stream: bool,
-    encoder: Box<dyn ReplyEncoder>,
-}
-
 /// Sends the call and turns what comes back into a response.
 ///
 /// # Errors
@@ -42,17 +33,11 @@ pub(crate) async fn answer(
     service: &BoxService,
     shutdown: &Shutdown,
 ) -> Result<Response<ResponseBody>, Failure> {
-    let asked = Asked {
-        id: call.id.clone(),
-        dialect: call.dialect,
-        operation: call.operation,
-        stream: call.head.stream,
-        encoder: dialect::reply_encoder(&call),
-    };
+    let asked = call.clone();
     until_cut(shutdown, async {
         let mut reply = service.call(call).await?;
         let first = reply.events.next().await.ok_or_else(cut_short)??;
-        if asked.stream {
+        if asked.head.stream {
             Ok(stream(asked, reply, first, shutdown))
         } else {
             whole(asked, reply, first).await
@@ -75,36 +60,43 @@ async fn until_cut<T>(
     .await
 }
 
-fn stream(asked: Asked, reply: Reply, first: Event, shutdown: &Shutdown) -> Response<ResponseBody> {
+fn stream(mut asked: Call, reply: Reply, first: Event, shutdown: &Shutdown) -> Response<ResponseBody> {
     let Reply { form, dropped, events, .. } = reply;
-    let (status, headers, home) = match form {
-        Form::Home { status, headers } => (status, headers, true),
-        Form::Events => (StatusCode::OK, HeaderMap::from_iter(asked.encoder.stream_headers()), false),
+    let (status, headers, encoder, home) = match form {
+        Form::Home { status, headers } => {
+            // Only a failure will be encoded: an open stream need not keep the prompt.
+            asked.body = Bytes::new();
+            asked.headers = Arc::default();
+            (status, headers, dialect::reply_encoder(&asked), true)
+        }
+        Form::Events => {
+            let encoder = dialect::reply_encoder(&asked);
+            (StatusCode::OK, HeaderMap::from_iter(encoder.stream_headers()), encoder, false)
+        }
     };
-    let Asked { id, dialect, encoder, .. } = asked;
-    let mut response = head(dialect, status, headers, &id, &dropped);
-    let shutdown = shutdown.clone();
-    let new = NewStream { first, events, encoder, home, id, shutdown };
+    let mut response = head(asked.dialect, status, headers, &asked.id, &dropped);
+    let new = NewStream { first, events, encoder, home, id: asked.id, shutdown: shutdown.clone() };
     *response.body_mut() = ResponseBody::streamed(Streamed::new(new));
     response
 }
 
-async fn whole(asked: Asked, reply: Reply, first: Event) -> Result<Response<ResponseBody>, Failure> {
-    let Asked { id, dialect, operation, mut encoder, .. } = asked;
+async fn whole(asked: Call, reply: Reply, first: Event) -> Result<Response<ResponseBody>, Failure> {
+    let Call { dialect, operation, .. } = asked;
     let Reply { form, dropped, events, .. } = reply;
     match form {
         Form::Home { status, headers } => {
             let body = gather_frames(first, events).await?;
-            let mut response = head(dialect, status, headers, &id, &dropped);
+            let mut response = head(dialect, status, headers, &asked.id, &dropped);
             *response.body_mut() = ResponseBody::whole(body);
             Ok(response)
         }
         Form::Events => {
+            let mut encoder = dialect::reply_encoder(&asked);
             let completion = gather_events(first, events).await?;
             if operation == Operation::Chat && completion.finish.is_none() {
                 return Err(cut_short());
             }
-            let mut response = refuse::respond(dialect, encoder.whole(completion), &id);
+            let mut response = refuse::respond(dialect, encoder.whole(completion), &asked.id);
             name_dropped(response.headers_mut(), &dropped);
             Ok(response)
         }

@@ -1,5 +1,5 @@
 //! Calls sent to a scripted model server: forwarded, translated, refused, cut, late.
-#![allow(clippy::unwrap_used, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -106,7 +106,7 @@ impl Outcrop {
 
         let mut child = Command::new(binary);
         child.arg("serve").arg("--config").arg(&config);
-        child.env("OUTCROP_HOME", &folder.0).env("RUST_LOG", "warn").stdout(Stdio::piped());
+        child.env("OUTCROP_HOME", &folder.0).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = Running(child.spawn().map_err(|error| format!("{}: {error}", binary.display()))?);
         let out = child.0.stdout.take().ok_or("no standard output")?;
         let key = read_key(BufReader::new(out))?;

@@ -9,6 +9,7 @@ use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
 use rcgen::{CertificateParams, DnType, ExtendedKeyUsagePurpose, KeyPair, KeyUsagePurpose, SanType};
+use rustls::CertificateError;
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::ServerCertVerifier;
 use rustls::crypto::CryptoProvider;
@@ -147,11 +148,17 @@ fn check(
     let then = now + VALID - Duration::days(1);
     let then_s = u64::try_from(then.unix_timestamp()).unwrap_or_default();
     let then = UnixTime::since_unix_epoch(std::time::Duration::from_secs(then_s));
-    let chain = &issued.key.cert;
-    verifier
-        .verify_server_cert(&chain[0], &[], &localhost, &[], then)
-        .map(|_| ())
-        .map_err(|error| unusable(error.to_string()))
+    let look = |certificate| verifier.verify_server_cert(certificate, &[], &localhost, &[], then);
+    // A trust anchor's own dates are not looked at when it vouches for another, though
+    // OpenSSL's clients do; judged as a server's certificate, dates are the first thing
+    // it can fail on (an authority always fails on something there).
+    use CertificateError::{Expired, ExpiredContext};
+    if let Err(rustls::Error::InvalidCertificate(Expired | ExpiredContext { .. })) =
+        look(&authority.certificate)
+    {
+        return Err(unusable("it expires too soon".to_owned()));
+    }
+    look(&issued.key.cert[0]).map(|_| ()).map_err(|error| unusable(error.to_string()))
 }
 
 struct Current {

@@ -109,13 +109,10 @@ async fn a_client_that_reads_nothing_does_not_hold_the_server() {
     let (body, feed) = begin(&server, &mut calls).await;
     // Fill every buffer on the way until nothing more is taken.
     let flood = message::Event::Delta { index: 0, delta: message::Delta::text("x".repeat(1 << 20)) };
-    let stalled = loop {
-        match tokio::time::timeout(Duration::from_millis(300), feed.send(Ok(flood.clone()))).await {
-            Ok(taken) => taken.unwrap(),
-            Err(stalled) => break stalled,
-        }
-    };
-    drop(stalled);
+    while let Ok(taken) = tokio::time::timeout(Duration::from_millis(300), feed.send(Ok(flood.clone()))).await
+    {
+        taken.unwrap();
+    }
     server.drain();
     server.ended().await;
     drop(body);
