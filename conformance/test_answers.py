@@ -8,8 +8,6 @@ they all render system prompts, turns, tools and results alike.
 
 from __future__ import annotations
 
-import functools
-
 import pytest
 
 from asks import Answer, Ask, Tool, ToolResult, ToolUse, ask, assistant, user
@@ -66,7 +64,15 @@ counting = pytest.mark.parametrize("client", [name for name, c in MAIN.items() i
 @pytest.fixture(scope="session")
 def reference(server):
     """What one client heard; every other must hear the same."""
-    return functools.cache(lambda question: EVERY["openai"](server).ask(question))
+    answers: dict[str, Answer] = {}
+
+    def answer(question: Ask) -> Answer:
+        # Schemas are dicts, which have no hash.
+        if repr(question) not in answers:
+            answers[repr(question)] = EVERY["openai"](server).ask(question)
+        return answers[repr(question)]
+
+    return answer
 
 
 def check(client, answer: Answer, question: Ask) -> None:
@@ -217,5 +223,6 @@ def test_utf8_is_never_split(server):
     question = ask("Repeat exactly: 日本語 🌋 Ελλάδα žluťoučký", max_tokens=32)
     for client in MAIN.values():
         answer = client(server).stream(question)
-        assert "\ufffd" not in answer.text
+        # Only the token limit may cut a character, at the very end.
+        assert "\ufffd" not in answer.text.rstrip("\ufffd"), answer.text
         assert answer.text == client(server).ask(question).text

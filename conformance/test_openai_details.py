@@ -87,7 +87,7 @@ def test_seed(sdk):
 
 def test_stream_helper(sdk):
     """The SDK's own accumulator understands the chunks."""
-    with sdk.chat.completions.stream(**QUESTION, max_tokens=8) as stream:
+    with sdk.chat.completions.stream(**QUESTION, max_tokens=100, stop="o") as stream:
         kinds = [event.type for event in stream]
         final = stream.get_final_completion()
     assert "content.delta" in kinds and kinds[-1] in ("content.done", "chunk")
