@@ -133,6 +133,19 @@ impl Engine {
         }
     }
 
+    /// Continues bare text greedily by at most `max_tokens` tokens, without the chat
+    /// template: what other programs on the same weights can be compared with.
+    ///
+    /// # Errors
+    /// As of any call: overload, overflow of the context, shutdown.
+    pub async fn continue_greedily(&self, text: &str, max_tokens: usize) -> Result<EventStream, Failure> {
+        let permit = Arc::clone(&self.0.admission).try_acquire_owned().map_err(|_| overloaded())?;
+        let (requests, text) = (Arc::clone(&self.0.requests), text.to_owned());
+        let (sequence, items) = blocking(move || requests.continuation(&text, max_tokens, permit)).await?;
+        self.0.submit(sequence)?;
+        Ok(Box::pin(Events::begin(items).await?))
+    }
+
     /// Whether it can answer: its thread runs and has not failed.
     pub fn is_alive(&self) -> bool {
         self.0.shared.ready.load(Ordering::Acquire)

@@ -80,6 +80,32 @@ impl Requests {
         Ok((sequence, receiver))
     }
 
+    /// A sequence that greedily continues bare text, without template or stop.
+    pub(crate) fn continuation(
+        &self,
+        text: &str,
+        max_tokens: usize,
+        permit: OwnedSemaphorePermit,
+    ) -> Result<(NewSequence, mpsc::Receiver<Item>), Failure> {
+        let Prompt { tokens, .. } = self.prompt(text);
+        let (max_tokens, at_max) = self.budget(tokens.len(), Some(max_tokens as u64))?;
+        let (events, receiver) = mpsc::channel(self.event_buffer.max(2) + 1);
+        let sequence = NewSequence {
+            sampler: Sampler::new(SamplingParams::default(), &tokens),
+            tokens,
+            max_tokens,
+            at_max,
+            logprobs: None,
+            turn_stops: Vec::new(),
+            one_tool_call: false,
+            constraint: None,
+            writer: Writer::new(Vec::new(), None),
+            events,
+            permit: Some(permit),
+        };
+        Ok((sequence, receiver))
+    }
+
     /// What the answer must be, if it is not free.
     fn constraint(&self, chat: &Chat) -> Result<Option<Constraint>, Failure> {
         let any_object = json!({ "type": "object" });
