@@ -108,16 +108,46 @@ def test_many_streams(server):
         # One after the other would switch 31 times.
         switches = sum(a != b for a, b in zip(order, order[1:]))
         assert switches > 3 * STREAMS, order
-        for n in range(STREAMS):
-            assert await sdks.stream(n) == together[n], f"stream {n} differs from its solo run"
+        for n, heard in enumerate(together):
+            await check_alone(sdks, n, heard)
 
     run(server, story)
+
+
+#: Sums in a batch run in another order than alone: two tokens whose log-probabilities
+#: are closer than this may change places. Another stream's text would miss it by far.
+TIE_NATS = 0.35
+
+
+async def check_alone(sdks: Sdks, n: int, heard: Streamed) -> None:
+    """Stream `n` alone says the same, up to where a tie fell the other way."""
+    completion = await sdks.openai.chat.completions.create(
+        model=MODEL,
+        max_completion_tokens=TOKENS,
+        messages=[{"role": "user", "content": PROMPTS[n]}],
+        temperature=0,
+        logprobs=True,
+        top_logprobs=5,
+    )
+    choice = completion.choices[0]
+    if choice.message.content == heard.text:
+        assert completion.usage.completion_tokens == heard.output_tokens
+        return
+    said, ties = "", []
+    for token in choice.logprobs.content:
+        # A token may begin another (" " and " Carrara"), so a tie is looked for up to
+        # where the texts part.
+        ties += [said + top.token for top in token.top_logprobs[1:] if token.logprob - top.logprob < TIE_NATS]
+        said += token.token
+        if not heard.text.startswith(said):
+            break
+    assert any(heard.text.startswith(tie) for tie in ties), (n, heard.text, choice.message.content, ties)
 
 
 def test_half_the_clients_vanish(server):
     """When half hang up in mid-stream, their slots serve others at once, and the rest
     finish untouched."""
-    long = 48
+    long = 32
 
     async def story(sdks: Sdks) -> None:
         begun = [asyncio.Event() for _ in range(STREAMS)]
@@ -137,7 +167,7 @@ def test_half_the_clients_vanish(server):
         assert not all(task.done() for task in staying), "new calls waited for the others to end"
         finished = await asyncio.gather(*staying)
         assert all(heard.finish and heard.output_tokens > 0 for heard in finished)
-        assert all((await task).output_tokens == 2 for task in late)
+        assert [heard.output_tokens for heard in await asyncio.gather(*late)] == [2] * len(late)
 
     run(server, story)
 
