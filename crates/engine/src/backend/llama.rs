@@ -20,7 +20,7 @@ use crate::vocabulary::{Token, Tokenize, Vocabulary};
 use crate::{Config, LoadError};
 
 /// llama.cpp may be set up once per process.
-fn llama_cpp() -> &'static LlamaBackend {
+pub(super) fn llama_cpp() -> &'static LlamaBackend {
     static BACKEND: OnceLock<LlamaBackend> = OnceLock::new();
     BACKEND.get_or_init(|| {
         log::install();
@@ -47,6 +47,11 @@ impl LoadedModel {
             .map_err(|_| LoadError::Model { path: path.to_owned(), reason: log::last_error() })?;
         let vocabulary = Arc::new(read_vocabulary(&model));
         Ok(Self { model, vocabulary })
+    }
+
+    #[cfg(test)]
+    pub(super) fn raw(&self) -> &LlamaModel {
+        &self.model
     }
 
     /// The vocabulary.

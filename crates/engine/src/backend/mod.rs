@@ -53,3 +53,6 @@ pub(crate) trait Backend {
     /// Forgets a sequence.
     fn release(&mut self, sequence: SequenceId);
 }
+
+#[cfg(test)]
+mod tests;
