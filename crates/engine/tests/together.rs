@@ -9,7 +9,7 @@ use std::time::Duration;
 use engine::{Config, Engine};
 use futures_util::StreamExt;
 use futures_util::future::join_all;
-use message::{Chat, Completion, ErrorKind, Event, FinishReason};
+use message::{Chat, Completion, ErrorKind, Event, FinishReason, OutputFormat};
 use support::{begin, chat, complete, config, engine, model_path, text};
 
 const QUESTIONS: [&str; 8] = [
@@ -62,43 +62,47 @@ async fn a_seed_gives_the_same_answer_also_in_company() {
     assert!(texts[1] != alone || texts[3] != alone);
 }
 
+/// A call that can only say `words`. Greedy answers may differ by a rounding error from
+/// one company to another (see `backend/llama.rs`); these show for certain that nothing
+/// is lost, doubled or mixed up.
+fn saying(words: &str) -> Chat {
+    let mut asked = chat("Say it.", 400);
+    let schema = serde_json::json!({ "const": words });
+    asked.output = OutputFormat::JsonSchema { name: None, description: None, schema, strict: None };
+    asked
+}
+
 #[tokio::test]
 async fn thirty_two_streams_complete_and_half_gone_the_rest_finish() {
     let engine = engine();
     let streams = (0..32).map(|number| {
         let engine = engine.clone();
         async move {
-            let asked = chat(QUESTIONS[number % 8], 16);
-            let mut stream = begin(&engine, asked).await.unwrap().events;
+            let words = format!("Stream {number} says {}, and nothing else.", number * 7919);
+            let mut stream = begin(&engine, saying(&words)).await.unwrap().events;
             let mut completion = Completion::default();
             while let Some(event) = stream.next().await {
                 completion.push(event.unwrap());
                 // Every second client leaves midway.
-                if number % 2 == 1
-                    && completion
-                        .content
-                        .first()
-                        .and_then(|block| block.as_text())
-                        .is_some_and(|text| text.len() > 8)
-                {
-                    return None;
+                if number % 2 == 1 && text(&completion).len() > 8 {
+                    return 0;
                 }
             }
-            Some((number, completion))
+            assert_eq!(completion.finish, Some(FinishReason::EndTurn));
+            assert_eq!(text(&completion), format!("\"{words}\""));
+            1
         }
     });
-    let finished: Vec<(usize, Completion)> = join_all(streams).await.into_iter().flatten().collect();
-    assert!(finished.iter().filter(|(number, _)| number % 2 == 0).count() == 16);
-    for (number, completion) in &finished {
-        let alike = finished.iter().find(|(other, _)| other % 8 == number % 8).unwrap();
-        assert_eq!(completion.content, alike.1.content, "answers are not mixed up");
-    }
+    let finished: i32 = join_all(streams).await.into_iter().sum();
+    assert_eq!(finished, 16);
     until(&engine, |stats| stats.busy == 0 && stats.queued == 0).await;
 }
 
+/// A call that cannot end by itself soon: its answer must be a list of a thousand.
 fn endless() -> Chat {
-    let mut asked = chat("Count from one to one thousand, in words.", 2000);
-    asked.sampling.frequency_penalty = None;
+    let mut asked = chat("Go on.", 2000);
+    let schema = serde_json::json!({ "type": "array", "items": { "const": 1 }, "minItems": 1000 });
+    asked.output = OutputFormat::JsonSchema { name: None, description: None, schema, strict: None };
     asked
 }
 
@@ -144,15 +148,11 @@ async fn a_full_queue_turns_away_with_advice() {
 async fn more_calls_than_the_cache_holds_are_all_answered() {
     // Each needs about 40 + 100 cells; six of them need more than 512.
     let engine = own(|config| config.context_tokens = 512);
-    let asked = || {
-        let mut asked = chat("Tell me a long story about the sea.", 100);
-        asked.sampling.stop = Vec::new();
-        asked
-    };
-    let alone = complete(&engine, asked()).await.unwrap();
-    let answers = join_all((0..6).map(|_| complete(&engine, asked()))).await;
-    for answer in answers {
-        assert_eq!(answer.unwrap().content, alone.content);
+    let words =
+        |number: usize| (0..40).map(|word| (word * 37 + number * 11).to_string() + " ").collect::<String>();
+    let answers = join_all((0..6).map(|number| complete(&engine, saying(&words(number))))).await;
+    for (number, answer) in answers.into_iter().enumerate() {
+        assert_eq!(text(&answer.unwrap()), format!("\"{}\"", words(number)));
     }
     assert!(engine.stats().preempted > 0, "{:?}", engine.stats());
 }
@@ -166,7 +166,7 @@ async fn a_slow_reader_does_not_stall_the_others() {
     assert_eq!(answer.finish, Some(FinishReason::MaxTokens));
     until(&engine, |stats| stats.busy == 1).await;
     let before = engine.stats().decoded_tokens;
-    assert!(before < 40 + 20, "the slow one paused: {before}");
+    assert!(before <= 40 + 8, "the slow one paused when its buffer was full: {before}");
     // Reading again lets it go on.
     let mut texts = 0;
     while texts < 30 {
