@@ -39,69 +39,74 @@ const H2_SEND_BUFFER_BYTES: usize = 64 << 10;
 
 /// Lives for as long as the connection.
 pub(crate) async fn serve(stream: TcpStream, tls: Option<TlsAcceptor>, server: Arc<Server>) {
-    let vitals = Vitals::new();
-    let socket = Socket::new(stream, Arc::clone(&vitals));
-    let opening = open(socket, tls, server, vitals);
-    if let Err(error) = opening.await {
+    let client = Client { vitals: Vitals::new(), server };
+    let socket = Socket::new(stream, Arc::clone(&client.vitals));
+    // Boxed, as all that is rare or large: the task of an open stream must stay small.
+    let served = match tls {
+        Some(tls) => Box::pin(client.over_tls(socket, tls)).await,
+        None => client.in_the_clear(socket).await,
+    };
+    if let Err(error) = served {
         tracing::debug!(%error, "connection");
     }
 }
 
-async fn open(
-    mut socket: Socket,
-    tls: Option<TlsAcceptor>,
-    server: Arc<Server>,
+/// Who is at the other end, and what serves them.
+struct Client {
     vitals: Arc<Vitals>,
-) -> io::Result<()> {
-    let patience = server.config.head_timeout();
-    if let Some(tls) = tls {
-        let stream = timeout(patience, tls.accept(socket)).await??;
+    server: Arc<Server>,
+}
+
+impl Client {
+    async fn over_tls(self, socket: Socket, tls: TlsAcceptor) -> io::Result<()> {
+        let stream = timeout(self.server.config.head_timeout(), tls.accept(socket)).await??;
         let h2 = stream.get_ref().1.alpn_protocol() == Some(ALPN_H2);
-        Box::pin(speak(stream, h2, server, vitals)).await
-    } else {
-        let h2 = timeout(patience, socket.speaks_h2()).await??;
-        speak(socket, h2, server, vitals).await
+        if h2 { self.h2(stream).await } else { self.h1(stream).await }.map_err(io::Error::other)
+    }
+
+    async fn in_the_clear(self, mut socket: Socket) -> io::Result<()> {
+        let h2 = timeout(self.server.config.head_timeout(), socket.speaks_h2()).await??;
+        if h2 { self.h2(socket).await } else { self.h1(socket).await }.map_err(io::Error::other)
+    }
+
+    fn h1<S: Stream>(self, stream: S) -> Keeper<impl Polite> {
+        let builder = http1(&self.server.config);
+        let connection = Box::pin(builder.serve_connection(TokioIo::new(stream), self.service()));
+        Keeper::new(connection, &self)
+    }
+
+    fn h2<S: Stream>(self, stream: S) -> Keeper<impl Polite> {
+        let builder = http2(&self.server.config);
+        let connection = Box::pin(builder.serve_connection(TokioIo::new(stream), self.service()));
+        Keeper::new(connection, &self)
+    }
+
+    fn service(
+        &self,
+    ) -> impl HttpService<Incoming, ResBody = ResponseBody, Error = Infallible, Future = Answering> + use<>
+    {
+        let (server, vitals) = (Arc::clone(&self.server), Arc::clone(&self.vitals));
+        service_fn(move |request: Request<Incoming>| -> Answering {
+            let in_flight = Server::begin(&server, &vitals);
+            let (server, vitals) = (Arc::clone(&server), Arc::clone(&vitals));
+            // Boxed: hyper keeps room for it as long as the connection lives, and it is
+            // done when a stream begins.
+            Box::pin(async move {
+                let mut response = server.router.answer(request, &vitals).await;
+                response.body_mut().hold(in_flight);
+                Ok(response)
+            })
+        })
     }
 }
 
-async fn speak<S>(stream: S, h2: bool, server: Arc<Server>, vitals: Arc<Vitals>) -> io::Result<()>
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    let io = TokioIo::new(stream);
-    let config = server.config.clone();
-    let closing = Watch::new(server.shutdown.clone(), Phase::Closing);
-    let service = service(Arc::clone(&server), Arc::clone(&vitals));
-    let result = if h2 {
-        let connection = http2(&config).serve_connection(io, service);
-        Box::pin(Keeper::new(Box::pin(connection), config, vitals, closing)).await
-    } else {
-        let connection = http1(&config).serve_connection(io, service);
-        Keeper::new(Box::pin(connection), config, vitals, closing).await
-    };
-    result.map_err(io::Error::other)
-}
+/// A request being answered.
+type Answering = Pin<Box<dyn Future<Output = Result<Response<ResponseBody>, Infallible>> + Send>>;
 
-fn service(
-    server: Arc<Server>,
-    vitals: Arc<Vitals>,
-) -> impl HttpService<
-    Incoming,
-    ResBody = ResponseBody,
-    Error = Infallible,
-    Future: Future<Output = Result<Response<ResponseBody>, Infallible>> + Send + 'static,
-> {
-    service_fn(move |request: Request<Incoming>| {
-        let in_flight = Server::begin(&server, &vitals);
-        let server = Arc::clone(&server);
-        let vitals = Arc::clone(&vitals);
-        async move {
-            let mut response = server.router.answer(request, &vitals).await;
-            response.body_mut().hold(in_flight);
-            Ok(response)
-        }
-    })
-}
+/// What carries bytes.
+trait Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Stream for S {}
 
 fn http1(config: &Config) -> http1::Builder {
     let mut builder = http1::Builder::new();
@@ -162,7 +167,10 @@ struct Keeper<C> {
 }
 
 impl<C: Polite> Keeper<C> {
-    fn new(connection: Pin<Box<C>>, config: Arc<Config>, vitals: Arc<Vitals>, closing: Watch) -> Self {
+    fn new(connection: Pin<Box<C>>, client: &Client) -> Self {
+        let config = Arc::clone(&client.server.config);
+        let vitals = Arc::clone(&client.vitals);
+        let closing = Watch::new(client.server.shutdown.clone(), Phase::Closing);
         let first_look = config.head_timeout().min(config.idle_timeout()).min(config.write_stall_timeout());
         let look = Box::pin(sleep(first_look));
         Self { connection, config, vitals, closing, asked_to_close: false, look }

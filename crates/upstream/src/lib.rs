@@ -8,6 +8,7 @@
 //! * `provider.rs`: one `[providers.NAME]` table of the configuration, as data;
 //! * `auth.rs`: where a provider's secret comes from and in which header it goes;
 //! * `transport.rs`: one provider's connection pool, address and prebuilt headers;
+//! * `connector.rs`: TCP and TLS;
 //! * `remote.rs`: one model there, as a [`Service`](message::Service);
 //! * `answer.rs`: the reply's bytes → [`Event`](message::Event)s, with its deadlines;
 //! * `deadline.rs`: the clock of one exchange; `pieces.rs`: a body sent without copying.
@@ -20,6 +21,7 @@
 
 mod answer;
 mod auth;
+mod connector;
 mod deadline;
 mod pieces;
 mod provider;

@@ -12,19 +12,14 @@ use std::time::Duration;
 use http::header::{HOST, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 use http::uri::{Authority, PathAndQuery, Scheme as UriScheme};
 use http::{HeaderName as Name, Uri};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
+use crate::connector::Connector;
 use crate::pieces::Pieces;
 use crate::{Limits, Provider, ProviderError, Speaks, Timeouts};
 
-pub(crate) type HttpClient = Client<HttpsConnector<HttpConnector>, Pieces>;
-
-/// Seconds of silence after which the kernel probes an idle connection, so that a
-/// vanished peer is noticed without a timer of our own.
-const TCP_KEEPALIVE: Duration = Duration::from_secs(60);
+pub(crate) type HttpClient = Client<Connector, Pieces>;
 
 /// One provider, ready to be sent to. Shared by the models it runs.
 pub struct Transport {
@@ -176,21 +171,11 @@ fn is_ours(name: &HeaderName) -> bool {
 }
 
 fn client(tls: rustls::ClientConfig, provider: &Provider) -> HttpClient {
-    let mut http = HttpConnector::new();
-    http.enforce_http(false);
-    http.set_nodelay(true);
-    http.set_keepalive(Some(TCP_KEEPALIVE));
-    http.set_connect_timeout(Some(provider.timeouts.connect()));
-    let https = HttpsConnectorBuilder::new()
-        .with_tls_config(tls)
-        .https_or_http()
-        .enable_all_versions()
-        .wrap_connector(http);
     Client::builder(TokioExecutor::new())
         .pool_timer(TokioTimer::new())
         .pool_idle_timeout(Duration::from_millis(provider.limits.idle_connection_ms))
         .pool_max_idle_per_host(provider.limits.idle_connections)
-        .build(https)
+        .build(Connector::new(tls, provider.timeouts.connect()))
 }
 
 /// The system's trusted roots for https (`SSL_CERT_FILE` and `SSL_CERT_DIR` are
