@@ -12,6 +12,10 @@ export PATH := $(HOME)/.cargo/bin:$(PATH):$(CURDIR)/.venv/bin
 # build in minutes. Without ccache the build is only slower.
 export CMAKE_C_COMPILER_LAUNCHER ?= $(shell command -v ccache 2>/dev/null)
 export CMAKE_CXX_COMPILER_LAUNCHER ?= $(shell command -v ccache 2>/dev/null)
+# The sources are compiled inside target/: without these, every clone's path would be a
+# different compilation.
+export CCACHE_BASEDIR := $(CURDIR)
+export CCACHE_NOHASHDIR := true
 
 # One profile, one target folder and one selection of packages for run, tests and
 # benchmarks: cargo resolves features per selection, so `--package outcrop` beside

@@ -120,7 +120,7 @@ Ctrl-C keeps what was fetched; the same command goes on from there.
 PIP_INDEX_URL, pip.conf, HF_ENDPOINT, HF_TOKEN and the proxy variables are honoured.")]
 pub(crate) struct Pull {
     /// Catalog id, hf:org/repo/file, https://… or a GGUF file
-    #[arg(value_name = "MODEL", default_value = crate::config::DEFAULT_MODEL)]
+    #[arg(value_name = "MODEL", default_value = catalog::DEFAULT_MODEL)]
     pub(crate) model: String,
     /// Accept the model's terms of use (shown first)
     #[arg(long)]

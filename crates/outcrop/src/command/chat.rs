@@ -57,7 +57,7 @@ async fn chat(arguments: cli::Chat) -> Outcome {
 /// A server for this conversation only: any free port, no key.
 async fn start_here(arguments: &cli::Chat, home: &Home) -> Result<gateway::Local, Exit> {
     let mut config = Config::default();
-    config.models.push(arguments.model.clone().unwrap_or_else(|| crate::config::DEFAULT_MODEL.to_owned()));
+    config.models.push(arguments.model.clone().unwrap_or_else(|| catalog::DEFAULT_MODEL.to_owned()));
     eprintln!("no server at {}: loading {} here", arguments.url, config.models[0]);
     gateway::Local::start(config, home).await
 }

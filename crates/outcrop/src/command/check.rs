@@ -9,7 +9,7 @@ use crate::gateway;
 
 pub(crate) fn run(arguments: cli::Check) -> Outcome {
     crate::logging::start("warn");
-    let config = Config::load(&arguments.source)?;
+    let config = Config::load(arguments.source.config.as_deref())?;
     let home = Home::open()?;
     let report = gateway::check(&config, &home)?;
     if arguments.json {
@@ -18,7 +18,7 @@ pub(crate) fn run(arguments: cli::Check) -> Outcome {
     }
     match &config.file {
         Some(file) => println!("{}: fine", file.display()),
-        None => println!("no configuration file: the defaults serve {}", crate::config::DEFAULT_MODEL),
+        None => println!("no configuration file: the defaults serve {}", catalog::DEFAULT_MODEL),
     }
     println!("serves {}", report.serves.join(", "));
     for model in &report.missing {

@@ -10,15 +10,12 @@ mod home;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use catalog::DEFAULT_MODEL;
 use serde::Deserialize;
 
 pub(crate) use home::Home;
 
-use crate::cli::ConfigSource;
 use crate::exit::Exit;
-
-/// The model served when none is named: small enough for any machine, Apache-2.0.
-pub(crate) const DEFAULT_MODEL: &str = "smollm2-135m-instruct";
 
 /// The file looked for in the current folder.
 const FILE_NAME: &str = "outcrop.toml";
@@ -44,9 +41,9 @@ pub(crate) struct Config {
 
 impl Config {
     /// Reads the file named, or `./outcrop.toml` if there is one, or nothing.
-    pub(crate) fn load(source: &ConfigSource) -> Result<Self, Exit> {
-        let file = match &source.config {
-            Some(file) => file.clone(),
+    pub(crate) fn load(file: Option<&Path>) -> Result<Self, Exit> {
+        let file = match file {
+            Some(file) => file.to_owned(),
             None if Path::new(FILE_NAME).is_file() => PathBuf::from(FILE_NAME),
             None => return Ok(Self::default().with_default_model()),
         };
