@@ -1,5 +1,7 @@
 //! The command line as a script meets it: exit codes, JSON, and messages that help.
 
+#![allow(clippy::unwrap_used)] // a panic is the report
+
 use std::path::Path;
 use std::process::{Command, Output};
 
