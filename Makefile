@@ -22,6 +22,7 @@ export CCACHE_NOHASHDIR := true
 # `--workspace` would build llama.cpp a second time.
 CARGO_BUILD := cargo build --release --locked --workspace
 OUTCROP := target/release/outcrop
+XTASK := target/release/xtask
 
 .PHONY: help setup build run model test lint deny unit conformance fuzz bench clean
 
@@ -37,7 +38,7 @@ build: setup ## Build the release binary
 # A second make, so that a compiler cache that setup has just installed is found.
 .PHONY: compile
 compile:
-	@$(CARGO_BUILD) --bin outcrop
+	@$(CARGO_BUILD) --bins
 
 run: build ## Build, fetch the default model, and serve it on 127.0.0.1:8080 and :8443
 	@exec $(OUTCROP) serve
@@ -49,10 +50,10 @@ test: ## Set up everything, then lint, unit tests, real SDKs, fuzzing
 	@scripts/setup.sh test
 	@$(MAKE) --no-print-directory lint deny unit conformance fuzz
 
-lint: ## Formatting, clippy, the walls
+lint: compile ## Formatting, clippy, the walls
 	@cargo fmt --all --check
 	@cargo clippy --release --locked --workspace --all-targets -- -D warnings
-	@cargo xtask tidy
+	@$(XTASK) tidy
 
 deny: ## Licences, sources and (where their database can be reached) advisories of every dependency
 	@command -v cargo-deny >/dev/null || cargo install --quiet --locked cargo-deny@0.20.2
@@ -66,11 +67,11 @@ unit: compile model ## Rust tests of every layer, with the real model
 conformance: compile model ## Official SDKs against a live server
 	@.venv/bin/python -m pytest -q conformance
 
-fuzz: ## Every fuzz target for FUZZ_SECONDS (60)
-	@cargo xtask fuzz --seconds $(or $(FUZZ_SECONDS),60)
+fuzz: compile ## Every fuzz target for FUZZ_SECONDS (60)
+	@$(XTASK) fuzz --seconds $(or $(FUZZ_SECONDS),60)
 
 bench: compile ## The gateway against a bare proxy
-	@cargo xtask bench gateway
+	@$(XTASK) bench gateway
 
 clean: ## Remove build results (models and keys stay)
 	@rm -rf target fuzz/target .venv conformance/js/node_modules

@@ -220,7 +220,7 @@ fn when_the_cache_is_full_the_youngest_gives_way_and_loses_nothing() {
 }
 
 #[test]
-fn llama_cpp_running_out_of_room_is_survived() {
+fn the_backend_running_out_of_room_is_survived() {
     let mut scheduler = scheduler(100, 4);
     let (first, mut first_items) = call(1, b'a', 3);
     let (second, mut second_items) = call(1, b'a', 3);
