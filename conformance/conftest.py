@@ -16,7 +16,7 @@ import pytest
 
 from asks import MODEL
 from clients.javascript import DRIVERS
-from outcrop import BINARY, Home, Server, clean_environment, user_home
+from outcrop import BINARY, RUNNING, Home, Server, clean_environment, user_home
 
 #: Small, so that refusing a larger body is quick to test.
 BODY_MAX_BYTES = 4 << 20
@@ -42,6 +42,10 @@ def surroundings():
         pytest.exit(f"{BINARY} is missing; run: make build", 1)
     if not (user_home() / "models").is_dir():
         pytest.exit(f"{user_home()}/models is missing; run: make model", 1)
+    yield
+    for left in RUNNING:
+        if left.process.poll() is None:
+            left.crash()
 
 
 @pytest.fixture(scope="session")

