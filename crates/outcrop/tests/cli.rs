@@ -90,7 +90,7 @@ fn models_lists_the_catalog_with_its_state() {
     let home = tempfile::tempdir().unwrap();
     let models = json(&outcrop(home.path(), &["models", "--json"]));
     let default = models.as_array().unwrap().iter().find(|m| m["id"] == "smollm2-135m-instruct").unwrap();
-    assert_eq!(default["state"], "absent");
+    assert_eq!(default["state"]["status"], "absent");
     assert_eq!(default["license"], "Apache-2.0");
 }
 
