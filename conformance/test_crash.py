@@ -193,6 +193,7 @@ def test_killed_while_pulling(make_home, slow, gguf):
     (name,) = [id for id in OpenAI(server).models()][:1]
     assert OpenAI(server).ask(HELLO.but(model=name)).output_tokens == 1
     server.stop()
+    file.unlink()
 
 
 def test_two_pulls_at_once(make_home, slow, gguf):
@@ -204,6 +205,7 @@ def test_two_pulls_at_once(make_home, slow, gguf):
         assert process.returncode == 0, (out, err)
     (file,) = local_files(home.folder / "models")
     assert file.stat().st_size == len(gguf)
+    file.unlink()
 
 
 def test_truncated_download_is_refused(make_home, slow):
