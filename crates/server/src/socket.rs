@@ -98,6 +98,9 @@ impl AsyncRead for Socket {
             let bytes = (self.early_end - self.early_start).min(buffer.remaining());
             buffer.put_slice(&self.early[self.early_start..self.early_start + bytes]);
             self.early_start += bytes;
+            // And what is there already: hyper doubles its buffer for a head in two pieces.
+            // A fault met here will be met again by the next read.
+            let _ = Pin::new(&mut self.stream).poll_read(cx, buffer);
             return Poll::Ready(Ok(()));
         }
         Pin::new(&mut self.stream).poll_read(cx, buffer)
