@@ -30,6 +30,7 @@ pub fn call(dialect: Dialect, operation: Operation, stream: bool, body: &[u8]) -
         headers: Arc::new(HeaderMap::new()),
         principal: Principal { key_id: "key_fuzz".into(), name: "fuzz".into() },
         received: Instant::now(),
+        strict: false,
         decode: inbound.decode,
     }))
 }

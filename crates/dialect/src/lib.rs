@@ -27,6 +27,7 @@ pub mod json;
 pub mod models;
 pub mod openai;
 mod operation;
+mod quirks;
 pub mod sigv4;
 
 use bytes::Bytes;
@@ -36,6 +37,7 @@ use message::{
 };
 
 pub use operation::{Ask, Command, route};
+pub use quirks::{Quirks, TokenLimit};
 
 /// A client's request head as a dialect sees it: nothing decoded, nothing normalised.
 #[derive(Debug, Clone, Copy)]
@@ -161,7 +163,12 @@ pub fn inbound(
             bedrock::inbound::read(dialect, operation, model.unwrap_or_default(), stream, body)
         }
         Dialect::Anthropic => anthropic::inbound::read(operation, body),
-        Dialect::OpenAiChat => openai::inbound::read(operation, body),
+        Dialect::OpenAiChat => openai::chat::inbound::read(operation, body),
+        Dialect::OpenAiResponses
+        | Dialect::OpenAiCompletions
+        | Dialect::Gemini
+        | Dialect::Cohere
+        | Dialect::Ollama => Err(Failure::unsupported(format!("{dialect} is not built"))),
     }
 }
 
@@ -170,7 +177,12 @@ pub fn reply_encoder(call: &Call) -> Box<dyn ReplyEncoder> {
     match call.dialect {
         Dialect::BedrockConverse | Dialect::BedrockInvoke => bedrock::reply::encoder(call),
         Dialect::Anthropic => anthropic::reply::encoder(call),
-        Dialect::OpenAiChat => openai::reply::encoder(call),
+        Dialect::OpenAiChat
+        | Dialect::OpenAiResponses
+        | Dialect::OpenAiCompletions
+        | Dialect::Gemini
+        | Dialect::Cohere
+        | Dialect::Ollama => openai::chat::reply::encoder(call),
     }
 }
 
@@ -179,7 +191,12 @@ pub fn failure(dialect: Dialect, failure: &Failure, id: &RequestId) -> Whole {
     match dialect {
         Dialect::BedrockConverse | Dialect::BedrockInvoke => bedrock::error::whole(failure),
         Dialect::Anthropic => anthropic::error::whole(failure, id),
-        Dialect::OpenAiChat => openai::error::whole(failure),
+        Dialect::OpenAiChat
+        | Dialect::OpenAiResponses
+        | Dialect::OpenAiCompletions
+        | Dialect::Gemini
+        | Dialect::Cohere
+        | Dialect::Ollama => openai::error::whole(failure),
     }
 }
 
@@ -188,7 +205,12 @@ pub fn request_id_header(dialect: Dialect) -> HeaderName {
     match dialect {
         Dialect::BedrockConverse | Dialect::BedrockInvoke => HeaderName::from_static("x-amzn-requestid"),
         Dialect::Anthropic => HeaderName::from_static("request-id"),
-        Dialect::OpenAiChat => HeaderName::from_static("x-request-id"),
+        Dialect::OpenAiChat
+        | Dialect::OpenAiResponses
+        | Dialect::OpenAiCompletions
+        | Dialect::Gemini
+        | Dialect::Cohere
+        | Dialect::Ollama => HeaderName::from_static("x-request-id"),
     }
 }
 
@@ -203,11 +225,11 @@ pub fn command(command: &Command, models: &[ModelCard]) -> Result<Whole, Failure
     }
 }
 
-/// A dialect as a target speaks it; `None` where only clients speak it so far.
-pub fn outbound(dialect: Dialect) -> Option<Box<dyn Outbound>> {
+/// A dialect as a target speaks it; `None` where only clients speak it.
+pub fn outbound(dialect: Dialect, quirks: &Quirks) -> Option<Box<dyn Outbound>> {
     match dialect {
         Dialect::Anthropic => Some(Box::new(anthropic::outbound::Anthropic)),
-        Dialect::OpenAiChat => Some(Box::new(openai::outbound::OpenAiChat)),
-        Dialect::BedrockConverse | Dialect::BedrockInvoke => None,
+        Dialect::OpenAiChat => Some(Box::new(openai::chat::outbound::OpenAiChat(*quirks))),
+        _ => None,
     }
 }

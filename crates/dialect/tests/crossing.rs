@@ -24,12 +24,13 @@ fn call(dialect: Dialect, body: &Value) -> Call {
         headers: Arc::new(HeaderMap::new()),
         principal: Principal { key_id: "key_1".into(), name: "test".into() },
         received: Instant::now(),
+        strict: false,
         decode: inbound.decode,
     })
 }
 
 fn target(dialect: Dialect) -> Box<dyn Outbound> {
-    dialect::outbound(dialect).expect("servers speak it")
+    dialect::outbound(dialect, &dialect::Quirks::default()).expect("servers speak it")
 }
 
 /// What the server is sent, and what it is not.
@@ -158,14 +159,17 @@ fn several_answers_are_refused_by_a_foreign_server() {
 }
 
 const OPENAI_STREAMS: [(&str, &str); 8] = [
-    ("openai_text", include_str!("../src/openai/fixtures/streams/openai_text.sse")),
-    ("openai_parallel_tools", include_str!("../src/openai/fixtures/streams/openai_parallel_tools.sse")),
-    ("gemini_tools_all_index_0", include_str!("../src/openai/fixtures/streams/gemini_tools_all_index_0.sse")),
-    ("tools_without_index", include_str!("../src/openai/fixtures/streams/tools_without_index.sse")),
-    ("vllm_reasoning", include_str!("../src/openai/fixtures/streams/vllm_reasoning_stop_string.sse")),
-    ("usage_beside", include_str!("../src/openai/fixtures/streams/usage_beside_an_empty_delta.sse")),
-    ("refusal", include_str!("../src/openai/fixtures/streams/refusal.sse")),
-    ("length_without_done", include_str!("../src/openai/fixtures/streams/length_without_done.sse")),
+    ("openai_text", include_str!("../src/openai/chat/fixtures/streams/openai_text.sse")),
+    ("openai_parallel_tools", include_str!("../src/openai/chat/fixtures/streams/openai_parallel_tools.sse")),
+    (
+        "gemini_tools_all_index_0",
+        include_str!("../src/openai/chat/fixtures/streams/gemini_tools_all_index_0.sse"),
+    ),
+    ("tools_without_index", include_str!("../src/openai/chat/fixtures/streams/tools_without_index.sse")),
+    ("vllm_reasoning", include_str!("../src/openai/chat/fixtures/streams/vllm_reasoning_stop_string.sse")),
+    ("usage_beside", include_str!("../src/openai/chat/fixtures/streams/usage_beside_an_empty_delta.sse")),
+    ("refusal", include_str!("../src/openai/chat/fixtures/streams/refusal.sse")),
+    ("length_without_done", include_str!("../src/openai/chat/fixtures/streams/length_without_done.sse")),
 ];
 
 /// Blocks one after the other, each delta in the open block and of its kind.

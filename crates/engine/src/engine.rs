@@ -180,11 +180,13 @@ impl Engine {
 
 impl Service for Engine {
     async fn call(&self, call: Call) -> Result<Reply, Failure> {
+        let dropped = request::dropped(call.chat()?);
+        call.accept(&dropped)?;
         let events = match call.operation {
             Operation::Chat => self.chat(&call).await?,
             Operation::CountTokens => self.count_tokens(&call).await?,
+            Operation::Embed | Operation::Rerank => return Err(Failure::unsupported("not built")),
         };
-        let dropped = request::dropped(call.chat()?);
         Ok(Reply { form: Form::Events, model: Arc::clone(&self.0.name), dropped, events })
     }
 }

@@ -1,8 +1,8 @@
 //! One request to a model, as it travels down from the front door.
 //!
 //! A call keeps the client's own bytes and a shallow [`Head`]; the body is decoded
-//! into a [`Chat`] only when somebody asks ([`Call::chat`]): a target that speaks the
-//! client's dialect never does, and gets the bytes as they came.
+//! (into a [`Chat`], an [`Embed`] or a [`Rerank`]) only when somebody asks: a target that
+//! speaks the client's dialect never does, and gets the bytes as they came.
 
 use std::fmt;
 use std::ops::Range;
@@ -12,7 +12,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use http::HeaderMap;
 
-use crate::{Chat, Failure};
+use crate::{Chat, Dropped, Embed, Failure, Rerank};
 
 /// A vendor's API format, by the shape of its request and reply bodies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -23,8 +23,18 @@ pub enum Dialect {
     BedrockInvoke,
     /// Anthropic Messages.
     Anthropic,
-    /// OpenAI Chat Completions.
+    /// OpenAI Chat Completions, and Embeddings beside it.
     OpenAiChat,
+    /// OpenAI Responses.
+    OpenAiResponses,
+    /// OpenAI's legacy Completions: a bare prompt, continued.
+    OpenAiCompletions,
+    /// Google Gemini: generateContent and its siblings.
+    Gemini,
+    /// Cohere v2: chat, embed, rerank.
+    Cohere,
+    /// Ollama's own interface.
+    Ollama,
 }
 
 impl Dialect {
@@ -35,6 +45,11 @@ impl Dialect {
             Self::BedrockInvoke => "bedrock-invoke",
             Self::Anthropic => "anthropic",
             Self::OpenAiChat => "openai-chat",
+            Self::OpenAiResponses => "openai-responses",
+            Self::OpenAiCompletions => "openai-completions",
+            Self::Gemini => "gemini",
+            Self::Cohere => "cohere",
+            Self::Ollama => "ollama",
         }
     }
 }
@@ -46,12 +61,28 @@ impl fmt::Display for Dialect {
 }
 
 /// What a call asks of a model.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Operation {
     /// Generate the next turn of a conversation.
     Chat,
     /// Count the input tokens of a conversation without generating.
     CountTokens,
+    /// Turn inputs into vectors.
+    Embed,
+    /// Order documents by how well they answer a query.
+    Rerank,
+}
+
+impl Operation {
+    /// The name used in logs and messages.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Chat => "chat",
+            Self::CountTokens => "count_tokens",
+            Self::Embed => "embeddings",
+            Self::Rerank => "rerank",
+        }
+    }
 }
 
 /// A request's identity, given at the door and shown to the client in its vendor's
@@ -100,8 +131,24 @@ pub struct Head {
     pub max_tokens: Option<u64>,
 }
 
-/// Turns a call's body into a [`Chat`]; each dialect hands its own to [`Call::new`].
-pub type Decode = fn(&Call) -> Result<Chat, Failure>;
+/// Turns a call's body into what it means; each dialect hands its own to [`Call::new`].
+#[derive(Debug, Clone, Copy)]
+pub enum Decode {
+    /// A conversation.
+    Chat(fn(&Call) -> Result<Chat, Failure>),
+    /// Inputs to embed.
+    Embed(fn(&Call) -> Result<Embed, Failure>),
+    /// Documents to order.
+    Rerank(fn(&Call) -> Result<Rerank, Failure>),
+}
+
+/// A decoded body.
+#[derive(Debug, Clone, PartialEq)]
+enum Input {
+    Chat(Box<Chat>),
+    Embed(Box<Embed>),
+    Rerank(Box<Rerank>),
+}
 
 /// One request to a model. Cheap to clone: a retry sends the same call again.
 #[derive(Clone)]
@@ -123,8 +170,11 @@ pub struct Call {
     pub principal: Principal,
     /// When the request line was read.
     pub received: Instant,
+    /// The caller wants a refusal rather than an answer to less than it said
+    /// (`x-outcrop-strict: 1`); see [`Call::accept`].
+    pub strict: bool,
     decode: Decode,
-    chat: Arc<OnceLock<Result<Chat, Failure>>>,
+    input: Arc<OnceLock<Result<Input, Failure>>>,
 }
 
 /// Everything [`Call::new`] needs; see the fields of [`Call`].
@@ -138,15 +188,17 @@ pub struct NewCall {
     pub headers: Arc<HeaderMap>,
     pub principal: Principal,
     pub received: Instant,
+    pub strict: bool,
     pub decode: Decode,
 }
 
 impl Call {
     /// Makes a call whose body has not been decoded.
     pub fn new(new: NewCall) -> Self {
-        let NewCall { id, operation, dialect, head, body, headers, principal, received, decode } = new;
-        let chat = Arc::default();
-        Self { id, operation, dialect, head, body, headers, principal, received, decode, chat }
+        let NewCall { id, operation, dialect, head, body, headers, principal, received, strict, decode } =
+            new;
+        let input = Arc::default();
+        Self { id, operation, dialect, head, body, headers, principal, received, strict, decode, input }
     }
 
     /// The decoded conversation; decoded on first use, then shared by all clones.
@@ -155,7 +207,66 @@ impl Call {
     /// [`ErrorKind::InvalidRequest`](crate::ErrorKind::InvalidRequest) naming the field
     /// path, when the body is not what its dialect says.
     pub fn chat(&self) -> Result<&Chat, Failure> {
-        self.chat.get_or_init(|| (self.decode)(self)).as_ref().map_err(Failure::clone)
+        match self.input()? {
+            Input::Chat(chat) => Ok(chat),
+            _ => Err(self.not("a conversation")),
+        }
+    }
+
+    /// The decoded inputs of a call for embeddings; decoded once, as in [`Call::chat`].
+    ///
+    /// # Errors
+    /// As [`Call::chat`].
+    pub fn embed(&self) -> Result<&Embed, Failure> {
+        match self.input()? {
+            Input::Embed(embed) => Ok(embed),
+            _ => Err(self.not("a request for embeddings")),
+        }
+    }
+
+    /// The decoded documents of a call to rerank; decoded once, as in [`Call::chat`].
+    ///
+    /// # Errors
+    /// As [`Call::chat`].
+    pub fn rerank(&self) -> Result<&Rerank, Failure> {
+        match self.input()? {
+            Input::Rerank(rerank) => Ok(rerank),
+            _ => Err(self.not("a request to rerank")),
+        }
+    }
+
+    /// Asked by every target once it knows what it cannot express, before anything is sent.
+    ///
+    /// # Errors
+    /// [`Unsupported`](crate::ErrorKind::Unsupported), naming the first loss, when the
+    /// caller is [strict](Call::strict) and there is one.
+    pub fn accept(&self, dropped: &[Dropped]) -> Result<(), Failure> {
+        match dropped.first() {
+            Some(Dropped { path, why }) if self.strict => {
+                let more = match dropped.len() - 1 {
+                    0 => String::new(),
+                    more => format!(" (and {more} more)"),
+                };
+                Err(Failure::unsupported(format!(
+                    "{path}: {why}{more}; leave it out, choose a model that takes it, or do not ask for strictness"
+                ))
+                .with_param(path))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn input(&self) -> Result<&Input, Failure> {
+        let decode = || match self.decode {
+            Decode::Chat(decode) => decode(self).map(|chat| Input::Chat(Box::new(chat))),
+            Decode::Embed(decode) => decode(self).map(|embed| Input::Embed(Box::new(embed))),
+            Decode::Rerank(decode) => decode(self).map(|rerank| Input::Rerank(Box::new(rerank))),
+        };
+        self.input.get_or_init(decode).as_ref().map_err(Failure::clone)
+    }
+
+    fn not(&self, wanted: &str) -> Failure {
+        Failure::unsupported(format!("this operation ({}) is not {wanted}", self.operation.name()))
     }
 }
 

@@ -106,6 +106,28 @@ pub enum Effort {
     Max,
 }
 
+impl Effort {
+    /// The vendors' word for it; they agree on all of them.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Minimal => "minimal",
+            Self::Low => "low",
+            Self::Medium => "medium",
+            Self::High => "high",
+            Self::XHigh => "xhigh",
+            Self::Max => "max",
+        }
+    }
+
+    /// The effort a vendor's word means; `None` for a word this version does not know.
+    pub fn from_word(word: &str) -> Option<Self> {
+        [Self::None, Self::Minimal, Self::Low, Self::Medium, Self::High, Self::XHigh, Self::Max]
+            .into_iter()
+            .find(|effort| effort.word() == word)
+    }
+}
+
 /// What the caller said about thinking.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Reasoning {
@@ -140,6 +162,10 @@ pub struct Chat {
     pub output: OutputFormat,
     /// What was said about thinking.
     pub reasoning: Option<Reasoning>,
+    /// The one message is a bare prompt to be continued, its template (if any) already
+    /// written out by the client (legacy Completions, Titan text, Llama). A target that
+    /// only knows turns gets it as the user's.
+    pub raw: bool,
     /// The end user, as the client names them (`user`, `metadata.user_id`).
     pub user: Option<String>,
     /// Fields of `extra` that must not be left out (several answers, spoken answers):
@@ -163,6 +189,7 @@ impl Chat {
             sampling: Sampling::default(),
             output: OutputFormat::Text,
             reasoning: None,
+            raw: false,
             user: None,
             essential: Vec::new(),
             extra: Extra::new(),
@@ -175,12 +202,16 @@ impl Chat {
     /// [`Unsupported`](crate::ErrorKind::Unsupported), naming the field, when the call asks
     /// for something only its home dialect can express and an answer without it would be wrong.
     pub fn leave_home(&self) -> Result<(), Failure> {
-        match self.essential.first() {
-            None => Ok(()),
-            Some(Dropped { path, why }) => {
-                Err(Failure::unsupported(format!("{path}: this model cannot do that: {why}"))
-                    .with_param(path))
-            }
+        leave_home(&self.essential)
+    }
+}
+
+/// See [`Chat::leave_home`].
+pub(crate) fn leave_home(essential: &[Dropped]) -> Result<(), Failure> {
+    match essential.first() {
+        None => Ok(()),
+        Some(Dropped { path, why }) => {
+            Err(Failure::unsupported(format!("{path}: this model cannot do that: {why}")).with_param(path))
         }
     }
 }

@@ -1,7 +1,7 @@
 //! A whole answer, gathered from its events: what a non-streaming reply is made of.
 
 use crate::{
-    Block, BlockHead, BlockKind, Delta, Event, Extra, FinishReason, TokenLogprob, ToolOrigin, Usage,
+    Block, BlockHead, BlockKind, Delta, Event, Extra, FinishReason, Ranked, TokenLogprob, ToolOrigin, Usage,
 };
 
 /// A whole answer.
@@ -13,6 +13,10 @@ pub struct Completion {
     pub content: Vec<Block>,
     /// Log-probabilities of the text, in order; empty unless asked for.
     pub logprobs: Vec<TokenLogprob>,
+    /// The inputs' vectors, in order; empty unless embeddings were asked for.
+    pub embeddings: Vec<Vec<f32>>,
+    /// The documents, best first; empty unless a ranking was asked for.
+    pub ranking: Vec<Ranked>,
     /// Why it ended; `None` while it has not.
     pub finish: Option<FinishReason>,
     /// The stop string that ended it.
@@ -36,6 +40,8 @@ impl Completion {
                     grow(block, delta, &mut self.logprobs);
                 }
             }
+            Event::Embedding(vector) => self.embeddings.push(vector),
+            Event::Ranking(ranking) => self.ranking = ranking,
             Event::BlockStop { .. } | Event::Frame(_) => {}
             Event::Usage(usage) => self.usage = usage,
             Event::Finish { reason, stop_sequence } => {

@@ -8,7 +8,7 @@
 use bytes::Bytes;
 use serde_json::Value;
 
-use crate::{Dialect, Usage};
+use crate::{Dialect, Ranked, Usage};
 
 /// One piece of an answer.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,6 +37,10 @@ pub enum Event {
         /// The block's place.
         index: u32,
     },
+    /// One input's vector ([`Operation::Embed`](crate::Operation::Embed)), in the order of the inputs.
+    Embedding(Vec<f32>),
+    /// The documents, best first ([`Operation::Rerank`](crate::Operation::Rerank)).
+    Ranking(Vec<Ranked>),
     /// Tokens counted so far.
     Usage(Usage),
     /// The answer is whole.

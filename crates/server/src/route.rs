@@ -21,6 +21,9 @@ use crate::receive::{self, Allowance};
 use crate::vitals::Vitals;
 use crate::{health, refuse, reply, request_id};
 
+/// Asks for a refusal where the target cannot express all that was said.
+const X_OUTCROP_STRICT: &str = "x-outcrop-strict";
+
 /// Characters of an unknown path shown back to the client.
 const SHOWN_PATH_CHARS: usize = 200;
 
@@ -161,6 +164,8 @@ impl Exchange<'_> {
     fn decode(&mut self, wanted: Wanted, principal: Principal, body: Bytes) -> Result<Call, Failure> {
         let Wanted { dialect, operation, model, stream } = wanted;
         let inbound = dialect::inbound(dialect, operation, model.as_deref(), stream, &body)?;
+        let strict =
+            self.parts.headers.get(X_OUTCROP_STRICT).is_some_and(|value| value == "1" || value == "true");
         Ok(Call::new(NewCall {
             id: self.id.clone(),
             operation,
@@ -170,6 +175,7 @@ impl Exchange<'_> {
             headers: Arc::new(without_credentials(std::mem::take(&mut self.parts.headers))),
             principal,
             received: self.received,
+            strict,
             decode: inbound.decode,
         }))
     }

@@ -27,7 +27,7 @@ pub struct Remote {
 impl Remote {
     /// A model that the provider knows as `model`. Cheap: the connections are the transport's.
     pub fn new(transport: &Arc<Transport>, model: impl Into<Arc<str>>) -> Self {
-        let outbound = dialect::outbound(transport.speaks.dialect())
+        let outbound = dialect::outbound(transport.speaks.dialect(), &dialect::Quirks::default())
             .expect("`Speaks` lists only dialects with an outbound side");
         Self { transport: Arc::clone(transport), outbound, model: model.into() }
     }
@@ -120,6 +120,7 @@ impl Remote {
 impl Service for Remote {
     async fn call(&self, call: Call) -> Result<Reply, Failure> {
         let mut outgoing = self.outbound.encode(&call, &self.model)?;
+        call.accept(&outgoing.dropped)?;
         let home = outgoing.home;
         let dropped = std::mem::take(&mut outgoing.dropped);
         let decoder = self.outbound.decoder(&call, home);

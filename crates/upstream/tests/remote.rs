@@ -59,6 +59,7 @@ fn call(dialect: Dialect, stream: bool) -> Call {
         headers: Arc::new(HeaderMap::new()),
         principal: Principal { key_id: "key".into(), name: "key".into() },
         received: Instant::now(),
+        strict: false,
         decode: inbound.decode,
     })
 }

@@ -93,6 +93,8 @@ impl ReplyDecoder for WholeDecoder {
         let mut answer = Answer::default();
         match (self.operation, message.input_tokens) {
             (Operation::Chat, _) => answer.whole(message, events),
+            // The outbound side sends no other operation.
+            (Operation::Embed | Operation::Rerank, _) => Err(nonsense("an answer to what was not asked")),
             (Operation::CountTokens, None) => Err(nonsense("a token count without input_tokens")),
             (Operation::CountTokens, Some(input_tokens)) => {
                 answer.start(None, events);

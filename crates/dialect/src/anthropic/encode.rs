@@ -170,14 +170,11 @@ fn write_output<M: SerializeMap>(map: &mut M, chat: &Chat) -> Result<(), M::Erro
 }
 
 /// This dialect's word for an effort; it has none for not thinking at all.
-fn effort(effort: Effort) -> Option<&'static str> {
+const fn effort(effort: Effort) -> Option<&'static str> {
     match effort {
         Effort::None => None,
-        Effort::Minimal | Effort::Low => Some("low"),
-        Effort::Medium => Some("medium"),
-        Effort::High => Some("high"),
-        Effort::XHigh => Some("xhigh"),
-        Effort::Max => Some("max"),
+        Effort::Minimal => Some(Effort::Low.word()),
+        _ => Some(effort.word()),
     }
 }
 

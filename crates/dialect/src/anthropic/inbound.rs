@@ -6,7 +6,8 @@
 //! Source: `message_create_params.py` and its beta sibling of `anthropic` 2.12.0, read 2026-11-22.
 
 use message::{
-    Call, Chat, Dialect, Effort, Extra, Failure, Head, Message, Operation, OutputFormat, Role, SPELLING,
+    Call, Chat, Decode, Dialect, Effort, Extra, Failure, Head, Message, Operation, OutputFormat, Role,
+    SPELLING,
 };
 use serde_json::{Value, json};
 
@@ -40,7 +41,7 @@ pub fn read(operation: Operation, body: &[u8]) -> Result<Inbound, Failure> {
     }
     let stream = json::member::<bool>(body, stream, "stream")?.unwrap_or(false);
     let head = Head { model, model_span, stream: stream && operation == Operation::Chat, max_tokens };
-    Ok(Inbound { head, decode })
+    Ok(Inbound { head, decode: Decode::Chat(decode) })
 }
 
 /// Decodes a call's body; the [`message::Decode`] of this dialect.
@@ -208,16 +209,9 @@ fn format(mut value: Value) -> Result<OutputFormat, Value> {
     Ok(OutputFormat::JsonSchema { name: None, description: None, schema, strict: None })
 }
 
-/// The hub's word for `output_config.effort`.
+/// The hub's word for `output_config.effort`; this dialect's scale begins at low.
 fn effort(word: &str) -> Option<Effort> {
-    Some(match word {
-        "low" => Effort::Low,
-        "medium" => Effort::Medium,
-        "high" => Effort::High,
-        "xhigh" => Effort::XHigh,
-        "max" => Effort::Max,
-        _ => return None,
-    })
+    Effort::from_word(word).filter(|effort| *effort >= Effort::Low)
 }
 
 fn user(chat: &mut Chat, fields: &mut Fields<'_>) -> Result<(), Failure> {

@@ -34,6 +34,11 @@ impl Outbound for Anthropic {
         let path = match call.operation {
             Operation::Chat => "/v1/messages",
             Operation::CountTokens => "/v1/messages/count_tokens",
+            Operation::Embed | Operation::Rerank => {
+                return Err(Failure::unsupported(
+                    "this model's server speaks Anthropic Messages, which has no embeddings and no ranking",
+                ));
+            }
         };
         let home = call.dialect == Dialect::Anthropic;
         let mut headers = vec![(CONTENT_TYPE, HeaderValue::from_static("application/json"))];

@@ -67,7 +67,10 @@ impl ReplyEncoder for Encoder {
             Operation::CountTokens => {
                 json!({"input_tokens": completion.usage.total_input()}).to_string().into_bytes()
             }
-            Operation::Chat => message(self.writer.id(), self.writer.model(), completion),
+            // This dialect has no other operation.
+            Operation::Chat | Operation::Embed | Operation::Rerank => {
+                message(self.writer.id(), self.writer.model(), completion)
+            }
         };
         Whole {
             status: StatusCode::OK,
@@ -95,7 +98,7 @@ impl Frames for Sse<'_> {
 
 /// A whole `Message` as JSON. `id` is used if the answering server gave none.
 pub fn message(id: &str, model: &str, completion: Completion) -> Vec<u8> {
-    let Completion { id: own, content, logprobs: _, finish, stop_sequence, usage } = completion;
+    let Completion { id: own, content, finish, stop_sequence, usage, .. } = completion;
     let refused = content.iter().any(|block| matches!(block.kind, BlockKind::Refusal(_)));
     let content: Vec<Block> = content.into_iter().filter_map(shown).collect();
     let message = WholeMessage {

@@ -35,7 +35,8 @@ fn make(dialect: Dialect, operation: Operation, head: Head, body: &str) -> Call 
         headers: Arc::new(HeaderMap::new()),
         principal: Principal { key_id: "key_1".into(), name: "test".into() },
         received: Instant::now(),
-        decode: inbound::decode,
+        strict: false,
+        decode: message::Decode::Chat(inbound::decode),
     })
 }
 

@@ -9,10 +9,9 @@
 //! Source: the families' request bodies in the Amazon Bedrock user guide ("Inference
 //! request parameters and response fields"), read 2026-11-22.
 
-use message::{Chat, Extra, Failure, Reasoning};
+use message::{Chat, Effort, Extra, Failure, Reasoning};
 use serde_json::Value;
 
-use super::converse::effort;
 use super::wire::{At, Object, leave, spell, string};
 
 const FIELD: &str = "additionalModelRequestFields";
@@ -70,7 +69,7 @@ impl Field<'_> {
 
     /// `outputConfig.effort`, read before, wins over a family's own word.
     fn set_effort(&mut self, word: Option<&str>) -> bool {
-        let effort = word.and_then(effort);
+        let effort = word.and_then(Effort::from_word);
         if let Some(effort) = effort {
             self.chat.reasoning.get_or_insert_with(Reasoning::default).effort.get_or_insert(effort);
         }

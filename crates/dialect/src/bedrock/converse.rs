@@ -181,7 +181,7 @@ fn output_config(value: Value, at: At<'_>, chat: &mut Chat) -> Result<(), Failur
     }
     let mut unknown = None;
     if let Some(word) = config.string("effort")? {
-        match effort(&word) {
+        match Effort::from_word(&word) {
             Some(effort) => chat.reasoning = Some(Reasoning { effort: Some(effort), ..Reasoning::default() }),
             None => unknown = Some(("effort".to_owned(), Value::String(word))),
         }
@@ -190,20 +190,6 @@ fn output_config(value: Value, at: At<'_>, chat: &mut Chat) -> Result<(), Failur
     rest.extend(unknown);
     leave(&mut chat.extra, &["outputConfig"], rest);
     Ok(())
-}
-
-/// The vendors' words for how hard to think.
-pub(super) fn effort(word: &str) -> Option<Effort> {
-    Some(match word {
-        "none" => Effort::None,
-        "minimal" => Effort::Minimal,
-        "low" => Effort::Low,
-        "medium" => Effort::Medium,
-        "high" => Effort::High,
-        "xhigh" => Effort::XHigh,
-        "max" => Effort::Max,
-        _ => return None,
-    })
 }
 
 fn text_format(value: Value, at: At<'_>, extra: &mut Extra) -> Result<OutputFormat, Failure> {

@@ -3,7 +3,7 @@
 //! The model and the wish for a stream stand in the path; the body is scanned once, for
 //! validity and for the cap on output tokens.
 
-use message::{Call, Chat, Dialect, Failure, Head, Operation};
+use message::{Call, Chat, Decode, Dialect, Failure, Head, Operation};
 use serde_json::Value;
 
 use super::wire::{At, Object, string, union};
@@ -23,10 +23,13 @@ pub fn read(
     stream: bool,
     body: &[u8],
 ) -> Result<Inbound, Failure> {
-    let (max_tokens, decode): (_, message::Decode) = match (operation, dialect) {
-        (Operation::CountTokens, _) => (count_head(body)?, decode_count),
-        (Operation::Chat, Dialect::BedrockInvoke) => (invoke::head(model, body)?, invoke::decode),
-        (Operation::Chat, _) => (converse_head(body)?, decode_converse),
+    let (max_tokens, decode) = match (operation, dialect) {
+        (Operation::CountTokens, _) => (count_head(body)?, Decode::Chat(decode_count)),
+        (Operation::Chat, Dialect::BedrockInvoke) => {
+            (invoke::head(model, body)?, Decode::Chat(invoke::decode))
+        }
+        (Operation::Embed | Operation::Rerank, _) => return Err(Failure::unsupported("not built")),
+        (Operation::Chat, _) => (converse_head(body)?, Decode::Chat(decode_converse)),
     };
     let head = Head { model: model.to_owned(), model_span: None, stream, max_tokens };
     Ok(Inbound { head, decode })

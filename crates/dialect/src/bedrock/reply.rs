@@ -20,8 +20,8 @@ use crate::{ReplyEncoder, Whole};
 pub fn encoder(call: &Call) -> Box<dyn ReplyEncoder> {
     match (call.operation, call.dialect) {
         (Operation::CountTokens, _) => Box::new(TokenCount),
-        (Operation::Chat, Dialect::BedrockInvoke) => Box::new(invoke::Encoder::new(call)),
-        (Operation::Chat, _) => Box::new(Converse {
+        (_, Dialect::BedrockInvoke) => Box::new(invoke::Encoder::new(call)),
+        (_, _) => Box::new(Converse {
             call: call.clone(),
             order: Order::default(),
             frames: Frames::default(),

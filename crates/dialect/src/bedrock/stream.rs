@@ -70,7 +70,7 @@ impl Frames {
                 self.start(out);
                 self.stop(&reason, stop_sequence.as_deref(), call, out);
             }
-            Event::Frame(_) => {}
+            Event::Embedding(_) | Event::Ranking(_) | Event::Frame(_) => {}
         }
     }
 

@@ -35,6 +35,7 @@ fn call_with(
         headers: Arc::new(headers),
         principal: Principal { key_id: "key_1".into(), name: "test".into() },
         received: Instant::now(),
+        strict: false,
         decode: inbound.decode,
     }))
 }

@@ -61,7 +61,8 @@ pub fn call(operation: Operation, chat: Chat) -> Call {
         headers: Arc::default(),
         principal: Principal { key_id: "dev".into(), name: "dev".into() },
         received: Instant::now(),
-        decode,
+        strict: false,
+        decode: message::Decode::Chat(decode),
     })
 }
 

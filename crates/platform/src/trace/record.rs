@@ -92,7 +92,7 @@ impl Record {
                     request_id = self.id.as_str(),
                     key_id = &*self.key_id,
                     dialect = self.dialect.name(),
-                    operation = operation(self.operation),
+                    operation = self.operation.name(),
                     model = &*self.model,
                     target_model = self.target.as_deref(),
                     stream = self.stream,
@@ -142,14 +142,6 @@ fn beginning(model: &str) -> &str {
 
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
-
-/// OpenTelemetry's `gen_ai.operation.name`.
-const fn operation(operation: Operation) -> &'static str {
-    match operation {
-        Operation::Chat => "chat",
-        Operation::CountTokens => "count_tokens",
-    }
 }
 
 fn finish_reason(reason: &FinishReason) -> &str {

@@ -48,7 +48,8 @@ fn call(model: &str) -> Call {
         headers: Arc::new(HeaderMap::new()),
         principal: Principal { key_id: "key_a".into(), name: "a".into() },
         received: Instant::now(),
-        decode: |_| Err(Failure::internal("not decoded")),
+        strict: false,
+        decode: message::Decode::Chat(|_| Err(Failure::internal("not decoded"))),
     })
 }
 

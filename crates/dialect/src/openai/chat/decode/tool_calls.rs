@@ -1,0 +1,138 @@
+//! Tool calls of an answer: pieces keyed by the server's `index` → blocks.
+//!
+//! Servers agree on little: some omit the index, some always say 0, some repeat id and
+//! name in every piece, some send the name after the id. A piece belongs to the call of
+//! its index unless it brings a new id *and* a name; all calls stay open until the end,
+//! since pieces of parallel calls may alternate.
+
+use std::collections::HashMap;
+
+use message::{BlockHead, Delta, Event, Failure};
+use serde_json::Value;
+
+use crate::openai::chat::wire;
+use crate::openai::error::nonsense;
+
+/// Most tool calls in one answer. Far beyond what any model means; bounds what a server
+/// gone wrong can make us hold.
+const TOOL_CALLS_MAX: usize = 512;
+
+/// Most bytes of arguments held back while a call has no name yet.
+const EARLY_INPUT_BYTES_MAX: usize = 1 << 20;
+
+/// The calls so far, in order.
+#[derive(Default)]
+pub(super) struct ToolCalls {
+    calls: Vec<Call>,
+    /// Sent name → the client's name, where they differ.
+    renamed: HashMap<String, String>,
+}
+
+struct Call {
+    /// The server's index.
+    index: Option<u64>,
+    id: Option<String>,
+    /// The block, once the name is known.
+    block: Option<u32>,
+    /// Arguments that came before the name.
+    early: String,
+    has_input: bool,
+}
+
+impl ToolCalls {
+    pub(super) fn new(renamed: HashMap<String, String>) -> Self {
+        Self { calls: Vec::new(), renamed }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.calls.is_empty()
+    }
+
+    /// Takes in a piece; `blocks` counts the blocks of the answer.
+    pub(super) fn take(
+        &mut self,
+        piece: wire::ToolCall,
+        blocks: &mut u32,
+        events: &mut Vec<Event>,
+    ) -> Result<(), Failure> {
+        let function = piece.function.unwrap_or_default();
+        let name = function.name.filter(|name| !name.is_empty());
+        let id = piece.id.filter(|id| !id.is_empty());
+        let at = match self.find(piece.index, id.as_deref(), name.is_some()) {
+            Some(at) => at,
+            None if self.calls.len() == TOOL_CALLS_MAX => {
+                return Err(nonsense(format!("more than {TOOL_CALLS_MAX} tool calls in one answer")));
+            }
+            None => {
+                let (index, early) = (piece.index, String::new());
+                self.calls.push(Call { index, id: None, block: None, early, has_input: false });
+                self.calls.len() - 1
+            }
+        };
+        let call = &mut self.calls[at];
+        if call.id.is_none() {
+            call.id = id;
+        }
+        let input = match function.arguments {
+            Some(Value::String(text)) => text,
+            None | Some(Value::Null) => String::new(),
+            Some(object) => object.to_string(),
+        };
+        match (call.block, name) {
+            (Some(index), _) => call.grow(index, input, events),
+            (None, Some(name)) => {
+                let name = self.renamed.get(&name).cloned().unwrap_or(name);
+                let index = *blocks;
+                *blocks += 1;
+                call.block = Some(index);
+                // A server without ids (or of the older interface) numbers its calls here.
+                let id = call.id.get_or_insert_with(|| format!("call_{at}")).clone();
+                events.push(Event::BlockStart { index, block: BlockHead::ToolUse { id, name } });
+                let early = std::mem::take(&mut call.early);
+                call.grow(index, early, events);
+                call.grow(index, input, events);
+            }
+            (None, None) if call.early.len() + input.len() > EARLY_INPUT_BYTES_MAX => {
+                return Err(nonsense("a tool call without a name"));
+            }
+            (None, None) => call.early.push_str(&input),
+        }
+        Ok(())
+    }
+
+    /// Closes every call. One without arguments gets an empty object: JSON for all.
+    pub(super) fn close(&mut self, events: &mut Vec<Event>) -> Result<(), Failure> {
+        for call in &mut self.calls {
+            let Some(index) = call.block else { return Err(nonsense("a tool call without a name")) };
+            if !call.has_input {
+                call.grow(index, "{}".to_owned(), events);
+            }
+            events.push(Event::BlockStop { index });
+        }
+        Ok(())
+    }
+
+    /// The call a piece belongs to; `None` if it begins another.
+    fn find(&self, index: Option<u64>, id: Option<&str>, has_name: bool) -> Option<usize> {
+        let with_id = |id: &str| self.calls.iter().rposition(|call| call.id.as_deref() == Some(id));
+        let at = match (index, id) {
+            (Some(_), _) => self.calls.iter().rposition(|call| call.index == index)?,
+            (None, Some(id)) => return with_id(id),
+            (None, None) if has_name => return None,
+            (None, None) => return self.calls.len().checked_sub(1),
+        };
+        match (id, self.calls[at].id.as_deref()) {
+            (Some(new), Some(old)) if new != old && has_name => with_id(new),
+            _ => Some(at),
+        }
+    }
+}
+
+impl Call {
+    fn grow(&mut self, index: u32, input: String, events: &mut Vec<Event>) {
+        if !input.is_empty() {
+            self.has_input = true;
+            events.push(Event::Delta { index, delta: Delta::ToolInput(input) });
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! A client's body → [`Head`] in one pass, and on demand → [`Chat`].
+
+mod fields;
+mod message;
+mod options;
+mod part;
+mod tool;
+
+use ::message::{Call, Chat, Decode, Dialect, Extra, Failure, Head, Operation, OutputFormat, ToolChoice};
+use serde_json::{Map, Value};
+
+use self::fields::{At, Fields};
+use super::spelling::seal;
+use crate::{Inbound, json};
+
+/// Reads the shallow facts of a body. `messages` is asked for so that a body that names
+/// it twice is refused: two readers could each see another conversation.
+///
+/// # Errors
+/// [`InvalidRequest`](::message::ErrorKind::InvalidRequest) naming the field.
+pub fn read(_: Operation, body: &[u8]) -> Result<Inbound, Failure> {
+    let wanted = ["model", "stream", "max_tokens", "max_completion_tokens", "messages"];
+    let [model, stream, max_tokens, max_completion_tokens, messages] =
+        json::members(body, wanted).map_err(|error| Failure::invalid(error.to_string()))?;
+    let name: Option<String> = json::member(body, model.clone(), "model")?;
+    let name = name.filter(|name| !name.is_empty());
+    let name = name.ok_or_else(|| Failure::invalid_field("model", "this field is required"))?;
+    if messages.is_none() {
+        return Err(Failure::invalid_field("messages", "this field is required"));
+    }
+    let limit = match json::member(body, max_completion_tokens, "max_completion_tokens")? {
+        Some(limit) => Some(limit),
+        None => json::member(body, max_tokens, "max_tokens")?,
+    };
+    let head = Head {
+        model: name,
+        model_span: model,
+        stream: json::member(body, stream, "stream")?.unwrap_or(false),
+        max_tokens: limit,
+    };
+    Ok(Inbound { head, decode: Decode::Chat(decode) })
+}
+
+/// Decodes the whole body.
+///
+/// # Errors
+/// [`InvalidRequest`](::message::ErrorKind::InvalidRequest) naming the field.
+pub fn decode(call: &Call) -> Result<Chat, Failure> {
+    decode_body(&call.body)
+}
+
+pub(super) fn decode_body(body: &[u8]) -> Result<Chat, Failure> {
+    let mut fields = Fields::new(At::Root, json::decode::<Map<String, Value>>(body)?);
+    let mut chat = Chat::new(Dialect::OpenAiChat);
+    let mut notes = Extra::new();
+    // The call's head has the model's name, also after an alias was resolved.
+    fields.take_any("model");
+    for name in ["stream", "stream_options"] {
+        if let Some(value) = fields.take_any(name) {
+            notes.insert(name.to_owned(), value);
+        }
+    }
+    chat.messages = conversation(&mut fields)?;
+    tool::tools(&mut fields, &mut chat, &mut notes)?;
+    options::options(&mut fields, &mut chat, &mut notes)?;
+    chat.extra = seal(fields.rest(), notes);
+    Ok(chat)
+}
+
+/// Reads a `response_format`, for whoever has one in hand.
+pub(super) fn parse_format(value: &Value) -> Result<OutputFormat, Failure> {
+    options::format(At::Root.field("response_format"), value)
+}
+
+/// Reads a `tool_choice`, for whoever has one in hand.
+pub(super) fn parse_choice(value: &Value) -> Result<ToolChoice, Failure> {
+    tool::parse_choice(At::Root.field("tool_choice"), value).map(|parsed| parsed.choice)
+}
+
+fn conversation(fields: &mut Fields<'_>) -> Result<Vec<::message::Message>, Failure> {
+    let at = fields.at;
+    let at = at.field("messages");
+    let messages = fields.array("messages")?.ok_or_else(|| at.fault("this field is required"))?;
+    if messages.is_empty() {
+        return Err(at.fault("at least one message is required"));
+    }
+    let mut legacy_call = None;
+    let messages = messages.into_iter().enumerate();
+    messages.map(|(index, value)| message::message(at.item(index), value, &mut legacy_call)).collect()
+}
+
+/// What the client asked of the reply's form.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct ReplyOptions {
+    /// `stream_options.include_usage`.
+    pub(super) include_usage: bool,
+    /// The call was made with `functions`: tool calls are answered as `function_call`.
+    pub(super) legacy_functions: bool,
+    /// `logprobs`.
+    pub(super) logprobs: bool,
+}
+
+impl ReplyOptions {
+    pub(super) fn of(chat: &Chat) -> Self {
+        let note = |name| super::spelling::note(&chat.extra, name);
+        let include_usage = note("stream_options").and_then(|options| options.get("include_usage"));
+        Self {
+            include_usage: include_usage == Some(&Value::Bool(true)),
+            legacy_functions: note("functions").is_some(),
+            logprobs: chat.sampling.logprobs.is_some(),
+        }
+    }
+}

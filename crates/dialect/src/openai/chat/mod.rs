@@ -1,0 +1,14 @@
+//! OpenAI Chat Completions: the shape that most model servers speak.
+
+pub mod decode;
+pub mod encode;
+pub mod inbound;
+pub mod outbound;
+pub mod reply;
+mod spelling;
+pub mod wire;
+
+use super::{error, names};
+
+#[cfg(test)]
+mod tests;

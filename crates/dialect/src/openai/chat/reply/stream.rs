@@ -1,0 +1,159 @@
+//! The state of a streamed reply: which block is what, and what has been sent of it.
+
+use message::{BlockHead, Delta, Event, FinishReason, TokenLogprob, Usage};
+use serde_json::json;
+
+use super::chunk::{Chunks, write_json};
+use super::{Identity, finish_word, usage};
+use crate::openai::chat::inbound::ReplyOptions;
+
+/// A streamed reply under way.
+pub(super) struct Stream {
+    chunks: Chunks,
+    options: ReplyOptions,
+    role_sent: bool,
+    refusal_shown: bool,
+    /// By block index.
+    blocks: Vec<Block>,
+    tool_calls: u32,
+    usage: Option<Usage>,
+}
+
+#[derive(Clone, Copy)]
+enum Block {
+    Text,
+    Thinking,
+    Refusal,
+    /// `index` counts tool calls only, as the dialect does.
+    ToolCall {
+        index: u32,
+        has_input: bool,
+    },
+    /// Nothing this dialect can show.
+    Hidden,
+}
+
+impl Stream {
+    pub(super) fn new(identity: &Identity<'_>, options: ReplyOptions) -> Self {
+        Self {
+            chunks: Chunks::new(identity, options.include_usage),
+            options,
+            role_sent: false,
+            refusal_shown: false,
+            blocks: Vec::new(),
+            tool_calls: 0,
+            usage: None,
+        }
+    }
+
+    pub(super) fn event(&mut self, event: Event, out: &mut Vec<u8>) {
+        match event {
+            Event::Start { .. } => self.role(out),
+            Event::BlockStart { block, .. } => self.block_start(block, out),
+            Event::Delta { index, delta } => self.delta(index, delta, out),
+            Event::BlockStop { index } => self.block_stop(index, out),
+            Event::Usage(usage) => self.usage = Some(usage),
+            Event::Finish { reason, .. } => self.finish(&reason, out),
+            Event::Embedding(_) | Event::Ranking(_) => {}
+            Event::Frame(frame) => out.extend_from_slice(&frame.bytes),
+        }
+    }
+
+    /// The closing frames: the count if asked for, and the last word.
+    pub(super) fn end(&mut self, out: &mut Vec<u8>) {
+        if self.options.include_usage {
+            self.chunks.write_usage(out, &usage(&self.usage.unwrap_or_default()));
+        }
+        out.extend_from_slice(b"data: [DONE]\n\n");
+    }
+
+    /// The first chunk: who speaks.
+    fn role(&mut self, out: &mut Vec<u8>) {
+        if !std::mem::replace(&mut self.role_sent, true) {
+            let delta = br#"{"role":"assistant","content":"","refusal":null}"#;
+            self.chunks.write(out, |out| out.extend_from_slice(delta), &[], None);
+        }
+    }
+
+    fn block_start(&mut self, head: BlockHead, out: &mut Vec<u8>) {
+        self.role(out);
+        let block = match head {
+            BlockHead::Text => Block::Text,
+            BlockHead::Thinking => Block::Thinking,
+            BlockHead::Refusal => {
+                self.refusal_shown = true;
+                Block::Refusal
+            }
+            BlockHead::ToolUse { id, name } => self.tool_call(&id, &name, out),
+            BlockHead::RedactedThinking(_) | BlockHead::Opaque { .. } => Block::Hidden,
+        };
+        self.blocks.push(block);
+    }
+
+    fn tool_call(&mut self, id: &str, name: &str, out: &mut Vec<u8>) -> Block {
+        let index = self.tool_calls;
+        let delta = if self.options.legacy_functions {
+            // The older interface has room for one call.
+            if index > 0 {
+                return Block::Hidden;
+            }
+            json!({"function_call": {"name": name, "arguments": ""}})
+        } else {
+            let function = json!({"name": name, "arguments": ""});
+            json!({"tool_calls": [{"index": index, "id": id, "type": "function", "function": function}]})
+        };
+        self.tool_calls += 1;
+        self.chunks.write(out, |out| write_json(out, &delta), &[], None);
+        Block::ToolCall { index, has_input: false }
+    }
+
+    fn delta(&mut self, index: u32, delta: Delta, out: &mut Vec<u8>) {
+        let Some(block) = self.blocks.get_mut(index as usize) else { return };
+        match (block, delta) {
+            (Block::Text, Delta::Text { text, logprobs }) => self.text("content", &text, &logprobs, out),
+            (Block::Refusal, Delta::Text { text, .. }) => self.text("refusal", &text, &[], out),
+            (Block::Thinking, Delta::Thinking(text)) => self.text("reasoning_content", &text, &[], out),
+            (Block::ToolCall { index, has_input }, Delta::ToolInput(input)) => {
+                *has_input |= !input.is_empty();
+                let index = *index;
+                self.arguments(index, &input, out);
+            }
+            // Seals and vendors' own deltas have no place here.
+            _ => {}
+        }
+    }
+
+    fn text(&self, member: &str, text: &str, tokens: &[TokenLogprob], out: &mut Vec<u8>) {
+        let tokens = if self.options.logprobs { tokens } else { &[] };
+        let delta = |out: &mut Vec<u8>| {
+            out.extend_from_slice(b"{\"");
+            out.extend_from_slice(member.as_bytes());
+            out.extend_from_slice(b"\":");
+            write_json(out, text);
+            out.push(b'}');
+        };
+        self.chunks.write(out, delta, tokens, None);
+    }
+
+    fn arguments(&self, index: u32, input: &str, out: &mut Vec<u8>) {
+        let delta = if self.options.legacy_functions {
+            json!({"function_call": {"arguments": input}})
+        } else {
+            json!({"tool_calls": [{"index": index, "function": {"arguments": input}}]})
+        };
+        self.chunks.write(out, |out| write_json(out, &delta), &[], None);
+    }
+
+    /// A call without arguments is an empty object to this dialect's clients.
+    fn block_stop(&mut self, index: u32, out: &mut Vec<u8>) {
+        if let Some(Block::ToolCall { index, has_input: false }) = self.blocks.get(index as usize).copied() {
+            self.arguments(index, "{}", out);
+        }
+    }
+
+    fn finish(&mut self, reason: &FinishReason, out: &mut Vec<u8>) {
+        self.role(out);
+        let word = finish_word(reason, self.refusal_shown, self.options);
+        self.chunks.write(out, |out| out.extend_from_slice(b"{}"), &[], Some(word));
+    }
+}
