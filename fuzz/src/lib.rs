@@ -50,7 +50,7 @@ pub fn request(dialect: Dialect, operation: Operation, body: &[u8]) {
         refused(dialect, &failure);
     }
     for target in [Dialect::Anthropic, Dialect::OpenAiChat] {
-        let Some(outbound) = dialect::outbound(target) else { continue };
+        let Some(outbound) = dialect::outbound(target, &dialect::Quirks::default()) else { continue };
         match outbound.encode(&call, "the \"target's\" name") {
             Ok(outgoing) => assert_json(&outgoing.body.concat()),
             Err(failure) => refused(dialect, &failure),
@@ -90,7 +90,7 @@ pub fn reply(target: Dialect, first: &[u8], second: &[u8]) {
 type Read = (Vec<Event>, Result<(), Failure>);
 
 fn read(call: &Call, home: bool, pieces: &[&[u8]]) -> Read {
-    let outbound = dialect::outbound(call.dialect).expect("a target's dialect");
+    let outbound = dialect::outbound(call.dialect, &dialect::Quirks::default()).expect("a target's dialect");
     let mut decoder = outbound.decoder(call, home);
     let mut events = Vec::new();
     let mut ending = Ok(());

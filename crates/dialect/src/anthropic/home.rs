@@ -180,11 +180,13 @@ fn data(event: &[u8]) -> Result<Bytes, Failure> {
 struct EventEnds {
     at_line_start: bool,
     after_return: bool,
+    /// The line that the return ended was blank: its event has gone out already.
+    after_blank: bool,
 }
 
 impl Default for EventEnds {
     fn default() -> Self {
-        Self { at_line_start: true, after_return: false }
+        Self { at_line_start: true, after_return: false, after_blank: false }
     }
 }
 
@@ -195,6 +197,8 @@ impl EventEnds {
         // The second half of a line end.
         if mem::take(&mut self.after_return) {
             match piece.first() {
+                // It goes the way of the first.
+                Some(b'\n') if self.after_blank => return Some(1),
                 Some(b'\n') => at = 1,
                 Some(_) => {}
                 None => self.after_return = true,
@@ -212,7 +216,7 @@ impl EventEnds {
                 match piece.get(at) {
                     Some(b'\n') => at += 1,
                     Some(_) => {}
-                    None => self.after_return = true,
+                    None => (self.after_return, self.after_blank) = (true, blank),
                 }
             }
             if blank {

@@ -78,6 +78,14 @@ fn s14_frames_end_between_events_and_a_cut_is_a_failure() {
 }
 
 #[test]
+fn both_halves_of_a_blank_line_are_forwarded_however_it_is_cut() {
+    let (whole, _) = forward(&[b"\r\n:"]);
+    let (cut, _) = forward(&[b"\r", b"\n:"]);
+    assert_eq!(forwarded(&whole).0, b"\r\n");
+    assert_eq!(forwarded(&cut).0, b"\r\n");
+}
+
+#[test]
 fn a_last_event_without_its_blank_line_counts() {
     let bytes = stream("text").trim_end();
     let (events, result) = forward(&[bytes.as_bytes()]);
