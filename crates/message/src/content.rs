@@ -20,7 +20,7 @@ pub fn said(extra: &Extra) -> impl Iterator<Item = &str> {
             Value::Null => false,
             Value::Array(items) => !items.is_empty(),
             Value::String(text) => !text.is_empty(),
-            Value::Object(fields) => fields.values().any(says),
+            Value::Object(fields) => fields.iter().any(|(name, value)| name != SPELLING && says(value)),
             Value::Bool(_) | Value::Number(_) => true,
         }
     }
@@ -165,7 +165,7 @@ mod tests {
     fn only_fields_that_say_something_can_be_lost() {
         let Value::Object(extra) = json!({
             "store": false, "name": "ann", "audio": null, "tags": [], "refusal": "", "function": {"description": null},
-            SPELLING: {"stop": "x"},
+            "config": {SPELLING: {"top_k": 40.0}}, SPELLING: {"stop": "x"},
         }) else {
             unreachable!()
         };
