@@ -72,6 +72,18 @@ pub struct Inbound {
     pub decode: Decode,
 }
 
+impl Inbound {
+    /// What is asked: what the path said, unless only the body tells (InvokeModel carries
+    /// conversations, inputs to embed and documents to rank at one address).
+    pub const fn operation(&self, asked: Operation) -> Operation {
+        match self.decode {
+            Decode::Chat(_) => asked,
+            Decode::Embed(_) => Operation::Embed,
+            Decode::Rerank(_) => Operation::Rerank,
+        }
+    }
+}
+
 /// Turns a reply's events into the client's bytes. One per call.
 ///
 /// Not used for [`Form::Home`](message::Form::Home) replies: their frames are written as they are.
@@ -133,6 +145,13 @@ pub trait Outbound: Send + Sync {
 
 /// Turns a reply's bytes, cut anywhere, into events.
 pub trait ReplyDecoder: Send {
+    /// The reply's head, before its first piece: `from` are the server's headers, `shown`
+    /// those a same-dialect client will see. For dialects that count tokens in headers,
+    /// and replies that are forwarded in another framing than they came in.
+    fn head(&mut self, from: &HeaderMap, shown: &mut HeaderMap) {
+        let _ = (from, shown);
+    }
+
     /// Takes in one piece and appends what it completes to `events`.
     ///
     /// # Errors

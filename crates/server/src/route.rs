@@ -168,7 +168,7 @@ impl Exchange<'_> {
             self.parts.headers.get(X_OUTCROP_STRICT).is_some_and(|value| value == "1" || value == "true");
         Ok(Call::new(NewCall {
             id: self.id.clone(),
-            operation,
+            operation: inbound.operation(operation),
             dialect,
             head: inbound.head,
             body,

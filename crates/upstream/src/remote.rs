@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::BytesMut;
 use dialect::{Outbound, Outgoing};
 use http::header::{CONTENT_ENCODING, HeaderMap};
-use http::{Method, Request, Response, StatusCode};
+use http::{Method, Request, Response};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use message::{Call, ErrorKind, Failure, Form, Reply, Service};
@@ -103,17 +103,15 @@ impl Remote {
         }
     }
 
-    fn form(&self, home: bool, status: StatusCode, headers: &HeaderMap) -> Form {
-        if !home {
-            return Form::Events;
-        }
-        let mut seen = HeaderMap::new();
+    /// The headers that a same-dialect client may see.
+    fn shown(&self, headers: &HeaderMap) -> HeaderMap {
+        let mut shown = HeaderMap::new();
         for name in self.outbound.forwarded_headers() {
             if let Some(value) = headers.get(*name) {
-                seen.insert(*name, value.clone());
+                shown.insert(*name, value.clone());
             }
         }
-        Form::Home { status, headers: seen }
+        shown
     }
 }
 
@@ -123,7 +121,7 @@ impl Service for Remote {
         call.accept(&outgoing.dropped)?;
         let home = outgoing.home;
         let dropped = std::mem::take(&mut outgoing.dropped);
-        let decoder = self.outbound.decoder(&call, home);
+        let mut decoder = self.outbound.decoder(&call, home);
         let max_bytes = if call.head.stream { u64::MAX } else { self.transport.limits.answer_max_bytes };
         drop(call);
 
@@ -133,7 +131,9 @@ impl Service for Remote {
             return Err(Box::pin(self.refusal(response)).await);
         }
         self.check_encoding(response.headers())?;
-        let form = self.form(home, response.status(), response.headers());
+        let mut shown = self.shown(response.headers());
+        decoder.head(response.headers(), &mut shown);
+        let form = if home { Form::Home { status: response.status(), headers: shown } } else { Form::Events };
         let answer =
             Answer::new(Arc::clone(&self.transport.name), response.into_body(), decoder, deadline, max_bytes);
         Ok(Reply { form, model: Arc::clone(&self.model), dropped, events: Box::pin(answer) })
