@@ -187,7 +187,13 @@ impl Service for Engine {
             Operation::CountTokens => self.count_tokens(&call).await?,
             Operation::Embed | Operation::Rerank => return Err(Failure::unsupported("not built")),
         };
-        Ok(Reply { form: Form::Events, model: Arc::clone(&self.0.name), dropped, events })
+        Ok(Reply {
+            form: Form::Events,
+            model: Arc::clone(&self.0.name),
+            dropped,
+            provider_request_id: None,
+            events,
+        })
     }
 }
 

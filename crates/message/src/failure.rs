@@ -76,6 +76,8 @@ pub struct Failure {
     pub param: Option<String>,
     /// Whether to try again.
     pub retry: Retry,
+    /// The hosted model's server's own id for the exchange that failed.
+    pub provider_request_id: Option<Box<str>>,
     /// For the log only; never shown.
     pub cause: Option<Arc<dyn Error + Send + Sync>>,
 }
@@ -91,7 +93,7 @@ impl Failure {
             | ErrorKind::Upstream => Retry::Yes,
             _ => Retry::No,
         };
-        Self { kind, message: message.into(), param: None, retry, cause: None }
+        Self { kind, message: message.into(), param: None, retry, provider_request_id: None, cause: None }
     }
 
     /// A malformed request.
@@ -138,6 +140,13 @@ impl Failure {
         self
     }
 
+    /// Names the exchange as the hosted model's server knows it.
+    #[must_use]
+    pub fn with_provider_request_id(mut self, id: Option<Box<str>>) -> Self {
+        self.provider_request_id = id;
+        self
+    }
+
     /// Replaces the retry advice.
     #[must_use]
     pub fn with_retry(mut self, retry: Retry) -> Self {
@@ -159,7 +168,7 @@ impl Error for Failure {
 }
 
 impl PartialEq for Failure {
-    /// Equal to a client: causes are not compared.
+    /// Equal to a client: causes and the provider's request ids are not compared.
     fn eq(&self, other: &Self) -> bool {
         self.kind == other.kind
             && self.message == other.message

@@ -35,6 +35,8 @@ pub struct Reply {
     pub model: Arc<str>,
     /// What the target could not express of the call (shown in `x-outcrop-dropped`).
     pub dropped: Vec<Dropped>,
+    /// The hosted model's server's own id for the exchange, for its operator to look up.
+    pub provider_request_id: Option<Box<str>>,
     /// The answer, in pieces.
     pub events: EventStream,
 }
@@ -45,6 +47,7 @@ impl fmt::Debug for Reply {
             .field("form", &self.form)
             .field("model", &self.model)
             .field("dropped", &self.dropped)
+            .field("provider_request_id", &self.provider_request_id)
             .finish_non_exhaustive()
     }
 }

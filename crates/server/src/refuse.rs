@@ -11,10 +11,15 @@ use crate::body::ResponseBody;
 /// The header every answer carries the request's id in, beside the vendor's own.
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
+/// The header that names the exchange as the hosted model's server knows it.
+const X_PROVIDER_REQUEST_ID: HeaderName = HeaderName::from_static("x-outcrop-provider-request-id");
+
 /// The failure as a response; its private cause goes to the log.
 pub(crate) fn refuse(dialect: Dialect, failure: &Failure, id: &RequestId) -> Response<ResponseBody> {
     log(failure, id);
-    respond(dialect, dialect::failure(dialect, failure, id), id)
+    let mut response = respond(dialect, dialect::failure(dialect, failure, id), id);
+    name_provider_request(response.headers_mut(), failure.provider_request_id.as_deref());
+    response
 }
 
 /// A whole answer as a response.
@@ -40,6 +45,12 @@ pub(crate) fn name_request(headers: &mut HeaderMap, dialect: Dialect, id: &Reque
             headers.insert(vendors, value.clone());
         }
         headers.insert(X_REQUEST_ID, value);
+    }
+}
+
+pub(crate) fn name_provider_request(headers: &mut HeaderMap, id: Option<&str>) {
+    if let Some(value) = id.and_then(|id| HeaderValue::from_str(id).ok()) {
+        headers.insert(X_PROVIDER_REQUEST_ID, value);
     }
 }
 

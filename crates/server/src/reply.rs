@@ -61,7 +61,7 @@ async fn until_cut<T>(
 }
 
 fn stream(mut asked: Call, reply: Reply, first: Event, shutdown: &Shutdown) -> Response<ResponseBody> {
-    let Reply { form, dropped, events, .. } = reply;
+    let Reply { form, dropped, provider_request_id, events, .. } = reply;
     let (status, headers, encoder, home) = match form {
         Form::Home { status, headers } => {
             // Only a failure will be encoded: an open stream need not keep the prompt.
@@ -75,6 +75,7 @@ fn stream(mut asked: Call, reply: Reply, first: Event, shutdown: &Shutdown) -> R
         }
     };
     let mut response = head(asked.dialect, status, headers, &asked.id, &dropped);
+    refuse::name_provider_request(response.headers_mut(), provider_request_id.as_deref());
     let new = NewStream { first, events, encoder, home, id: asked.id, shutdown: shutdown.clone() };
     *response.body_mut() = ResponseBody::streamed(Streamed::new(new));
     response
@@ -82,13 +83,13 @@ fn stream(mut asked: Call, reply: Reply, first: Event, shutdown: &Shutdown) -> R
 
 async fn whole(asked: Call, reply: Reply, first: Event) -> Result<Response<ResponseBody>, Failure> {
     let Call { dialect, operation, .. } = asked;
-    let Reply { form, dropped, events, .. } = reply;
-    match form {
+    let Reply { form, dropped, provider_request_id, events, .. } = reply;
+    let mut response = match form {
         Form::Home { status, headers } => {
             let body = gather_frames(first, events).await?;
             let mut response = head(dialect, status, headers, &asked.id, &dropped);
             *response.body_mut() = ResponseBody::whole(body);
-            Ok(response)
+            response
         }
         Form::Events => {
             let mut encoder = dialect::reply_encoder(&asked);
@@ -98,9 +99,11 @@ async fn whole(asked: Call, reply: Reply, first: Event) -> Result<Response<Respo
             }
             let mut response = refuse::respond(dialect, encoder.whole(completion), &asked.id);
             name_dropped(response.headers_mut(), &dropped);
-            Ok(response)
+            response
         }
-    }
+    };
+    refuse::name_provider_request(response.headers_mut(), provider_request_id.as_deref());
+    Ok(response)
 }
 
 fn head(

@@ -17,6 +17,14 @@ use crate::answer::Answer;
 use crate::deadline::Deadline;
 use crate::pieces::Pieces;
 
+/// Headers that name an exchange: Anthropic, OpenAI and most, Amazon, Azure, and what
+/// stands before many of the others.
+const PROVIDER_REQUEST_IDS: [&str; 5] =
+    ["request-id", "x-request-id", "x-amzn-requestid", "apim-request-id", "cf-ray"];
+
+/// Longest id kept, in bytes: those of today have under 100.
+const PROVIDER_REQUEST_ID_MAX_BYTES: usize = 256;
+
 /// One model at one provider.
 pub struct Remote {
     transport: Arc<Transport>,
@@ -89,7 +97,9 @@ impl Remote {
             }
         };
         let _ = tokio::time::timeout(self.transport.timeouts.error_body(), reading).await;
-        self.outbound.failure(head.status, &head.headers, &read)
+        self.outbound
+            .failure(head.status, &head.headers, &read)
+            .with_provider_request_id(provider_request_id(&head.headers))
     }
 
     /// A compressed body was not asked for and would be forwarded as garbage.
@@ -115,6 +125,13 @@ impl Remote {
     }
 }
 
+/// The id under which the provider's operator can find the exchange, by any vendor's name for it.
+fn provider_request_id(headers: &HeaderMap) -> Option<Box<str>> {
+    let name = PROVIDER_REQUEST_IDS.into_iter().find(|name| headers.contains_key(*name))?;
+    let id = headers.get(name)?.to_str().ok()?;
+    (!id.is_empty() && id.len() <= PROVIDER_REQUEST_ID_MAX_BYTES).then(|| id.into())
+}
+
 impl Service for Remote {
     async fn call(&self, call: Call) -> Result<Reply, Failure> {
         let mut outgoing = self.outbound.encode(&call, &self.model)?;
@@ -130,13 +147,21 @@ impl Service for Remote {
         if !response.status().is_success() {
             return Err(Box::pin(self.refusal(response)).await);
         }
-        self.check_encoding(response.headers())?;
+        let provider_request_id = provider_request_id(response.headers());
+        self.check_encoding(response.headers())
+            .map_err(|failure| failure.with_provider_request_id(provider_request_id.clone()))?;
         let mut shown = self.shown(response.headers());
         decoder.head(response.headers(), &mut shown);
         let form = if home { Form::Home { status: response.status(), headers: shown } } else { Form::Events };
         let answer =
             Answer::new(Arc::clone(&self.transport.name), response.into_body(), decoder, deadline, max_bytes);
-        Ok(Reply { form, model: Arc::clone(&self.model), dropped, events: Box::pin(answer) })
+        Ok(Reply {
+            form,
+            model: Arc::clone(&self.model),
+            dropped,
+            provider_request_id,
+            events: Box::pin(answer),
+        })
     }
 }
 

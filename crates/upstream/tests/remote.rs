@@ -129,9 +129,13 @@ async fn the_same_dialect_is_forwarded_with_only_the_model_name_changed() {
 #[tokio::test]
 async fn a_stream_is_forwarded_as_it_came_however_it_is_cut() {
     for script in [Script::sse(OPENAI_STREAM), Script::sse(OPENAI_STREAM).byte_by_byte()] {
-        let server = Scripted::always(script.header("openai-version", "x").header("x-secret", "y")).await;
+        let server = Scripted::always(
+            script.header("openai-version", "x").header("x-secret", "y").header("x-request-id", "r1"),
+        )
+        .await;
         let remote = remote("openai", &server.url(), "");
         let reply = remote.call(openai(true)).await.unwrap();
+        assert_eq!(reply.provider_request_id.as_deref(), Some("r1"));
         let Form::Home { status, headers } = &reply.form else { panic!("{reply:?}") };
         assert_eq!(*status, 200);
         assert_eq!(headers["openai-version"], "x");
@@ -162,12 +166,15 @@ async fn another_dialect_is_translated() {
 #[tokio::test]
 async fn refusals_are_understood() {
     let openai_error = |kind: &str| format!(r#"{{"error":{{"message":"because","type":"{kind}"}}}}"#);
-    let limited = Script::json(429, openai_error("rate_limit_error")).header("retry-after", "7");
+    let limited = Script::json(429, openai_error("rate_limit_error"))
+        .header("retry-after", "7")
+        .header("x-request-id", "req_1");
     let server = Scripted::always(limited).await;
     let (_, failure) = gather(&remote("openai", &server.url(), ""), openai(true)).await;
     let failure = failure.unwrap();
     assert_eq!(failure.kind, ErrorKind::RateLimited);
     assert_eq!(failure.retry, Retry::After(Duration::from_secs(7)));
+    assert_eq!(failure.provider_request_id.as_deref(), Some("req_1"));
 
     let overloaded = r#"{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}"#;
     let server = Scripted::always(Script::json(529, overloaded)).await;

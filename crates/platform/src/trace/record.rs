@@ -25,6 +25,7 @@ pub(super) struct Record {
     finish: Option<FinishReason>,
     /// Things the target could not express.
     dropped: usize,
+    provider_request_id: Option<Box<str>>,
     outcome: Outcome,
 }
 
@@ -50,6 +51,7 @@ impl Record {
             usage: Usage::default(),
             finish: None,
             dropped: 0,
+            provider_request_id: None,
             outcome: Outcome::UnderWay,
         }
     }
@@ -57,6 +59,7 @@ impl Record {
     pub(super) fn answers(&mut self, reply: &Reply) {
         self.target = Some(Arc::clone(&reply.model));
         self.dropped = reply.dropped.len();
+        self.provider_request_id.clone_from(&reply.provider_request_id);
     }
 
     pub(super) fn saw(&mut self, event: &Event) {
@@ -77,6 +80,9 @@ impl Record {
     }
 
     pub(super) fn failed(&mut self, failure: &Failure) {
+        if failure.provider_request_id.is_some() {
+            self.provider_request_id.clone_from(&failure.provider_request_id);
+        }
         self.outcome = Outcome::Failed(failure.clone());
     }
 
@@ -104,6 +110,7 @@ impl Record {
                     output_tokens = self.usage.output_tokens,
                     reasoning_tokens = self.usage.reasoning_tokens,
                     dropped_fields = self.dropped,
+                    provider_request_id = self.provider_request_id.as_deref(),
                     first_event_ms = self.first_event.map(millis),
                     total_ms = millis(self.received.elapsed()),
                     error_kind = error,

@@ -55,7 +55,13 @@ fn call(model: &str) -> Call {
 
 fn answer(events: Vec<Result<Event, Failure>>) -> Result<Reply, Failure> {
     let events = Box::pin(futures_util::stream::iter(events));
-    Ok(Reply { form: Form::Events, model: "served".into(), dropped: Vec::new(), events })
+    Ok(Reply {
+        form: Form::Events,
+        model: "served".into(),
+        dropped: Vec::new(),
+        provider_request_id: None,
+        events,
+    })
 }
 
 /// Runs one call, reads `take` events of it, and returns the lines logged.

@@ -196,6 +196,7 @@ fn home(frames: Vec<Result<&'static str, Failure>>) -> BoxService {
             form: Form::Home { status: StatusCode::CREATED, headers },
             model: "m".into(),
             dropped: vec![Dropped { path: "top_k".to_owned(), why: "unknown there" }],
+            provider_request_id: Some("req_theirs".into()),
             events: Box::pin(stream::iter(events)),
         }))
     }))
@@ -210,6 +211,7 @@ async fn frames_of_home_are_forwarded_byte_for_byte() {
         assert_eq!(status, 201);
         assert_eq!(headers["content-type"], "x-test/as-it-came");
         assert_eq!(headers["x-outcrop-dropped"], "top_k (unknown there)");
+        assert_eq!(headers["x-outcrop-provider-request-id"], "req_theirs");
         assert_eq!(body, frames.concat());
     }
 }

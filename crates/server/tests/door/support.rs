@@ -120,7 +120,7 @@ pub(crate) fn text_events(pieces: &[&str]) -> Vec<Event> {
 }
 
 pub(crate) fn reply(events: EventStream) -> Reply {
-    Reply { form: Form::Events, model: "m".into(), dropped: Vec::new(), events }
+    Reply { form: Form::Events, model: "m".into(), dropped: Vec::new(), provider_request_id: None, events }
 }
 
 /// Says "Hello there" to everybody.
