@@ -37,7 +37,7 @@ use message::{
 };
 
 pub use operation::{Ask, Command, route};
-pub use quirks::{Quirks, TokenLimit};
+pub use quirks::{Quirk, Quirks};
 
 /// A client's request head as a dialect sees it: nothing decoded, nothing normalised.
 #[derive(Debug, Clone, Copy)]
@@ -125,6 +125,12 @@ pub struct Outgoing {
 pub trait Outbound: Send + Sync {
     /// Which dialect.
     fn dialect(&self) -> Dialect;
+
+    /// Whether it can be asked for this at all. Where a server speaks several dialects,
+    /// the first that takes a call's operation is used (the client's own before all).
+    fn takes(&self, operation: Operation) -> bool {
+        operation::spoken_in(self.dialect(), operation)
+    }
 
     /// Encodes a call for a target that names the model `model`.
     ///
@@ -247,7 +253,7 @@ pub fn command(command: &Command, models: &[ModelCard]) -> Result<Whole, Failure
 /// A dialect as a target speaks it; `None` where only clients speak it.
 pub fn outbound(dialect: Dialect, quirks: &Quirks) -> Option<Box<dyn Outbound>> {
     match dialect {
-        Dialect::Anthropic => Some(Box::new(anthropic::outbound::Anthropic)),
+        Dialect::Anthropic => Some(Box::new(anthropic::outbound::Anthropic(*quirks))),
         Dialect::OpenAiChat => Some(Box::new(openai::chat::outbound::OpenAiChat(*quirks))),
         _ => None,
     }

@@ -54,6 +54,19 @@ pub enum Command {
     Models(models::Command),
 }
 
+/// Whether servers of a dialect can be asked for an operation.
+pub(crate) const fn spoken_in(dialect: Dialect, operation: Operation) -> bool {
+    match dialect {
+        Dialect::BedrockConverse | Dialect::BedrockInvoke => true,
+        Dialect::Anthropic => matches!(operation, Operation::Chat | Operation::CountTokens),
+        Dialect::OpenAiChat => matches!(operation, Operation::Chat | Operation::Embed),
+        Dialect::OpenAiResponses | Dialect::OpenAiCompletions => matches!(operation, Operation::Chat),
+        Dialect::Gemini => matches!(operation, Operation::Chat | Operation::CountTokens | Operation::Embed),
+        Dialect::Cohere => matches!(operation, Operation::Chat | Operation::Embed | Operation::Rerank),
+        Dialect::Ollama => matches!(operation, Operation::Chat | Operation::Embed),
+    }
+}
+
 /// Finds what a request asks for.
 pub fn route(request: &RequestHead<'_>) -> Ask {
     let path = request.path;

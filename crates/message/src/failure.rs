@@ -66,7 +66,7 @@ pub enum Retry {
 }
 
 /// A failed call: what the client may know, and privately, why.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Failure {
     /// What went wrong.
     pub kind: ErrorKind,
@@ -152,6 +152,21 @@ impl Failure {
     pub fn with_retry(mut self, retry: Retry) -> Self {
         self.retry = retry;
         self
+    }
+}
+
+impl fmt::Debug for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut debug = f.debug_struct("Failure");
+        debug
+            .field("kind", &self.kind)
+            .field("message", &self.message)
+            .field("param", &self.param)
+            .field("retry", &self.retry);
+        if let Some(id) = &self.provider_request_id {
+            debug.field("provider_request_id", id);
+        }
+        debug.field("cause", &self.cause).finish()
     }
 }
 

@@ -22,6 +22,7 @@ pub mod reply;
 mod stream;
 mod tools;
 mod turns;
+mod vertex;
 pub mod wire;
 
 #[cfg(test)]

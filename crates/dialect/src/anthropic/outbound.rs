@@ -15,15 +15,15 @@ use serde_json::Value;
 use super::adapt::adapt;
 use super::encode::Request;
 use super::wire::VERSION;
-use super::{decode, error};
-use crate::{Outbound, Outgoing, ReplyDecoder, json};
+use super::{decode, error, vertex};
+use crate::{Outbound, Outgoing, Quirk, Quirks, ReplyDecoder, json};
 
 const ANTHROPIC_VERSION: HeaderName = HeaderName::from_static("anthropic-version");
 const ANTHROPIC_BETA: HeaderName = HeaderName::from_static("anthropic-beta");
 
 /// Anthropic's own API, and every server that speaks it.
-#[derive(Debug, Clone, Copy)]
-pub struct Anthropic;
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Anthropic(pub Quirks);
 
 impl Outbound for Anthropic {
     fn dialect(&self) -> Dialect {
@@ -40,19 +40,27 @@ impl Outbound for Anthropic {
                 ));
             }
         };
+        let vertex = self.0.has(Quirk::VertexPaths);
         let home = call.dialect == Dialect::Anthropic;
         let mut headers = vec![(CONTENT_TYPE, HeaderValue::from_static("application/json"))];
         let (body, dropped) = match &call.head.model_span {
             Some(span) if home => {
                 forward_headers(&call.headers, &mut headers);
-                (spliced(call, span.clone(), model), Vec::new())
+                let body = match vertex {
+                    true => vertex::spliced(call, span.clone(), model)?,
+                    false => spliced(call, span.clone(), model),
+                };
+                (body, Vec::new())
             }
             _ => {
                 headers.push((ANTHROPIC_VERSION, HeaderValue::from_static(VERSION)));
-                written(call, model, &mut headers)?
+                let (body, dropped) = written(call, model, &mut headers)?;
+                let body = if vertex { vertex::rewritten(body, call.operation)? } else { body };
+                (body, dropped)
             }
         };
-        Ok(Outgoing { path: path.to_owned(), headers, body, dropped, home })
+        let path = if vertex { vertex::path(call, model) } else { path.to_owned() };
+        Ok(Outgoing { path, headers, body, dropped, home })
     }
 
     fn decoder(&self, call: &Call, home: bool) -> Box<dyn ReplyDecoder> {

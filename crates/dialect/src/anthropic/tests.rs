@@ -6,6 +6,7 @@ mod lossless;
 mod reading;
 mod scanning;
 mod translation;
+mod vertex;
 mod writing;
 
 use std::sync::Arc;

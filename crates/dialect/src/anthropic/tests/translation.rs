@@ -361,7 +361,7 @@ fn a_schema_for_the_answer() {
 }
 
 fn send(call: &Call) -> (Outgoing, Vec<u8>) {
-    let outgoing = Anthropic.encode(call, "claude-target").expect("encodes");
+    let outgoing = Anthropic::default().encode(call, "claude-target").expect("encodes");
     let body = outgoing.body.concat();
     (outgoing, body)
 }
@@ -416,7 +416,7 @@ fn a_body_from_invoke_model_is_written_with_its_model_and_betas() {
     for betas in [r#""a""#, "[1]", r#"["a\nb"]"#] {
         let body = format!(r#"{{"anthropic_beta":{betas},"messages":[{{"role":"user","content":"hi"}}]}}"#);
         let call = make(Dialect::BedrockInvoke, Operation::Chat, head.clone(), &body);
-        let failure = Anthropic.encode(&call, "m").expect_err(betas);
+        let failure = Anthropic::default().encode(&call, "m").expect_err(betas);
         assert_eq!(failure.param.as_deref(), Some("anthropic_beta"));
     }
 }

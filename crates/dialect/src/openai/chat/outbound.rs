@@ -4,9 +4,10 @@
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
-use message::{Call, Dialect, Failure, Operation};
+use message::{Call, Dialect, Dropped, Failure, Operation};
+use serde_json::{Map, Value};
 
-use super::encode::encode;
+use super::encode::{encode, quirks};
 use super::{decode, error};
 use crate::{Outbound, Outgoing, Quirks, ReplyDecoder, json};
 
@@ -35,6 +36,7 @@ impl Outbound for OpenAiChat {
         }
         let home = call.dialect == Dialect::OpenAiChat;
         let (body, dropped) = match (home, &call.head.model_span) {
+            (true, _) if quirks::concerns(self.0, &call.body) => adapted(call, model, self.0)?,
             (true, Some(_)) if call.head.model == model => (vec![call.body.clone()], Vec::new()),
             (true, Some(span)) => (json::splice(&call.body, span.clone(), model).into(), Vec::new()),
             _ => {
@@ -58,6 +60,16 @@ impl Outbound for OpenAiChat {
     fn forwarded_headers(&self) -> &'static [&'static str] {
         &FORWARDED_REPLY_HEADERS
     }
+}
+
+/// A body of this dialect, changed where the server's quirks have it.
+fn adapted(call: &Call, model: &str, quirks: Quirks) -> Result<(Vec<Bytes>, Vec<Dropped>), Failure> {
+    let mut body: Map<String, Value> = json::decode(&call.body)?;
+    body.insert("model".to_owned(), model.into());
+    let mut dropped = Vec::new();
+    quirks::apply(quirks, &mut body, &mut dropped);
+    let body = serde_json::to_vec(&body).map_err(Failure::internal)?;
+    Ok((vec![Bytes::from(body)], dropped))
 }
 
 fn request_headers(call: &Call, home: bool) -> Vec<(HeaderName, HeaderValue)> {

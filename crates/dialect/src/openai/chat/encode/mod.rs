@@ -8,6 +8,7 @@
 mod message;
 mod options;
 mod part;
+pub(super) mod quirks;
 mod tool;
 
 use ::message::{Chat, Dialect, Dropped, Extra, Failure, Head, said};
@@ -58,6 +59,7 @@ pub fn encode(chat: &Chat, head: &Head, model: &str, quirks: Quirks) -> Result<E
         encoder.drop_extra("", &chat.extra);
     }
     let mut dropped = encoder.dropped;
+    quirks::apply(quirks, &mut body, &mut dropped);
     // One field can be left out for two reasons: the first will do.
     dropped.dedup_by(|later, earlier| later.path == earlier.path);
     Ok(Encoded { body, dropped })

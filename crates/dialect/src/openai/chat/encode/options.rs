@@ -4,7 +4,7 @@ use message::{Chat, Effort, OutputFormat, Reasoning, Sampling};
 use serde_json::{Map, Value, json};
 
 use super::Encoder;
-use crate::TokenLimit;
+use crate::Quirk;
 use crate::openai::chat::inbound::parse_format;
 use crate::openai::chat::spelling::note;
 use crate::openai::names;
@@ -22,10 +22,7 @@ impl Encoder {
     pub(super) fn options(&mut self, chat: &Chat, body: &mut Map<String, Value>) {
         let noted = |name| note(&chat.extra, name);
         if let Some(limit) = chat.sampling.max_tokens {
-            let old_name = match self.home {
-                true => noted("max_tokens").is_some(),
-                false => self.quirks.token_limit == TokenLimit::MaxTokens,
-            };
+            let old_name = self.home && noted("max_tokens").is_some();
             let name = if old_name { "max_tokens" } else { "max_completion_tokens" };
             body.insert(name.to_owned(), limit.into());
         }
@@ -76,7 +73,7 @@ impl Encoder {
         ];
         for (name, value) in fields {
             match value {
-                Some(value) if self.home || self.quirks.sampling_extensions => {
+                Some(value) if self.home || self.quirks.has(Quirk::SamplingExtensions) => {
                     body.insert(name.to_owned(), value);
                 }
                 Some(_) => self.drop(name, "not a setting of this server"),

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::{foreign, head};
 use crate::openai::chat::encode::{Encoded, encode};
-use crate::{Quirks, TokenLimit};
+use crate::{Quirk, Quirks};
 
 fn encoded(chat: &Chat) -> Encoded {
     encode(chat, &head(false), "gpt", Quirks::default()).unwrap_or_else(|failure| panic!("{failure}"))
@@ -252,7 +252,7 @@ fn m8_the_token_limit_goes_where_the_server_looks() {
     let mut chat = foreign(vec![(Role::User, vec![Block::text("hi")])]);
     chat.sampling.max_tokens = Some(9);
     assert_eq!(body(&chat)["max_completion_tokens"], 9);
-    let quirks = Quirks { token_limit: TokenLimit::MaxTokens, ..Quirks::default() };
+    let quirks = Quirks::from_iter([Quirk::MaxTokensField]);
     let older = encode(&chat, &head(false), "gpt", quirks).expect("valid").body;
     assert_eq!((older.get("max_tokens"), older.get("max_completion_tokens")), (Some(&json!(9)), None));
 }
@@ -276,7 +276,7 @@ fn settings_are_carried() {
     chat.sampling.top_k = Some(40);
     chat.user = Some("u".to_owned());
     chat.reasoning = Some(Reasoning { enabled: Some(true), effort: Some(Effort::High), budget_tokens: None });
-    let quirks = Quirks { sampling_extensions: true, ..Quirks::default() };
+    let quirks = Quirks::from_iter([Quirk::SamplingExtensions]);
     let encoded = encode(&chat, &head(false), "gpt", quirks).expect("valid");
     assert_eq!(encoded.dropped, []);
     assert_eq!(

@@ -4,6 +4,7 @@ mod decode;
 mod foreign;
 mod inbound;
 mod lossless;
+mod quirks;
 mod reply;
 
 use std::sync::Arc;
