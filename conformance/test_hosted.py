@@ -316,7 +316,7 @@ def test_rate_limit(client, to, way):
 
 @to_both
 @pytest.mark.parametrize("path, template", HOME.values(), ids=HOME)
-def test_retry_after_is_passed_on(hosted, to, path, template):
+def test_e1_retry_after_is_passed_on(hosted, to, path, template):
     with pytest.raises(urllib.error.HTTPError) as error:
         post(hosted, path, template % (model(to, "limited").encode(), b"false"))
     assert error.value.code == 429 and error.value.headers["retry-after"] == str(script.RETRY_AFTER)
@@ -325,7 +325,7 @@ def test_retry_after_is_passed_on(hosted, to, path, template):
 @main
 @to_both
 @pytest.mark.parametrize("way", ["ask", "stream"])
-def test_refusal_keeps_its_message(client, to, way):
+def test_s19_refusal_keeps_its_message(client, to, way):
     problem = client.problem(lambda: getattr(client, way)(ask("Hello", model=model(to, "refused"))))
     assert (problem.cls, problem.status) == REFUSED[client.family], problem
     assert script.REFUSAL in problem.message, problem
@@ -346,17 +346,54 @@ def test_upstream_failure(client, to, name):
 @main
 @to_both
 @pytest.mark.parametrize("name", ["late", "cut"])
-def test_stream_that_breaks_raises(client, to, name):
-    """What came before is delivered; then the SDK raises: never a clean end."""
+def test_s14_s17_stream_that_breaks_raises(client, to, name, upstream):
+    """What came before is delivered, once; then the SDK raises: never a clean end."""
     heard: list[str] = []
     with pytest.raises(Exception) as error:
         client.stream(ask("Hello", model=model(to, name)), heard.append)
     assert "".join(heard) == "".join(PIECES[:2])
     assert not isinstance(error.value, AssertionError), "the stream ended as if all were well"
+    assert len(upstream.seen) == 1, "an answer that has begun is not asked for again"
 
 
 @to_both
-def test_client_gone_frees_the_upstream(hosted, upstream, to):
+@pytest.mark.parametrize("path, template", HOME.values(), ids=HOME)
+def test_e5_timeouts_hold_at_every_door(hosted, to, path, template):
+    for stream in (b"true", b"false"):
+        with pytest.raises(urllib.error.HTTPError) as error:
+            post(hosted, path, template % (model(to, "silent").encode(), stream))
+        assert error.value.code in (504, 529), error.value.code
+
+
+@to_both
+@pytest.mark.parametrize("path, template", HOME.values(), ids=HOME)
+def test_e8_each_failure_has_its_own_advice(hosted, to, path, template):
+    """A failure never carries the `retry-after` of the one before it."""
+    for _ in range(2):
+        with pytest.raises(urllib.error.HTTPError) as error:
+            post(hosted, path, template % (model(to, "limited").encode(), b"false"))
+        assert error.value.headers["retry-after"] == str(script.RETRY_AFTER)
+        with pytest.raises(urllib.error.HTTPError) as error:
+            post(hosted, path, template % (model(to, "overloaded").encode(), b"false"))
+        assert error.value.headers["retry-after"] != str(script.RETRY_AFTER)
+
+
+@to_both
+@pytest.mark.parametrize("path, template", HOME.values(), ids=HOME)
+def test_c6_c7_nothing_is_replayed(hosted, upstream, to, path, template):
+    """The same words again are a call again: a refusal is not kept, and whoever asks for a
+    stream after a whole answer gets a stream."""
+    for _ in range(2):
+        with pytest.raises(urllib.error.HTTPError):
+            post(hosted, path, template % (model(to, "refused").encode(), b"false"))
+    assert len(upstream.seen) == 2
+    for stream, kind in ((b"false", "application/json"), (b"true", "text/event-stream"), (b"false", "application/json")):
+        status, headers, _ = post(hosted, path, template % (model(to, "text").encode(), stream))
+        assert status == 200 and headers["content-type"].startswith(kind)
+
+
+@to_both
+def test_e7_client_gone_frees_the_upstream(hosted, upstream, to):
     """A client that hangs up ends the upstream's work."""
     path, template = HOME[to]
     body = template % (model(to, "endless").encode(), b"true")

@@ -94,6 +94,11 @@ pub trait ReplyEncoder: Send {
     /// Appends the frames of one event (often none or one) to `out`.
     fn event(&mut self, event: Event, out: &mut Vec<u8>);
 
+    /// Nothing came for a while: appends what tells the client, and proxies on the way,
+    /// that the answer is still under way. Only whole frames that every client of the
+    /// dialect skips; nothing where it has none.
+    fn keepalive(&mut self, _out: &mut Vec<u8>) {}
+
     /// The stream ended after `Finish`: appends the dialect's closing frames.
     fn end(&mut self, out: &mut Vec<u8>);
 

@@ -8,15 +8,17 @@
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use dialect::ReplyEncoder;
 use http_body::{Body, Frame, SizeHint};
 use message::{ErrorKind, Event, EventStream, Failure, RequestId, Retry};
 
-use crate::phase::{Phase, Shutdown, Watch};
+use crate::phase::Watch;
 use crate::refuse;
 use crate::serve::InFlight;
+use crate::silence::Silence;
 
 /// Bytes gathered into one frame before it is sent though more is ready: a TLS record.
 const FRAME_BYTES: usize = 16 << 10;
@@ -94,21 +96,31 @@ pub(crate) struct Streamed {
     finished: bool,
     id: RequestId,
     cut: Watch,
+    silence: Silence,
 }
 
 /// What a [`Streamed`] body is made of.
 pub(crate) struct NewStream {
-    pub(crate) first: Event,
+    pub(crate) opening: Opening,
     pub(crate) events: EventStream,
     pub(crate) encoder: Box<dyn ReplyEncoder>,
     pub(crate) home: bool,
     pub(crate) id: RequestId,
-    pub(crate) shutdown: Shutdown,
+}
+
+/// How a stream begins, and what it watches beside the model.
+pub(crate) struct Opening {
+    /// Awaited before the response head went out.
+    pub(crate) first: Event,
+    /// Wakes when the server's time is over.
+    pub(crate) cut: Watch,
+    /// Silence after which the client is told that the answer is still under way.
+    pub(crate) keepalive: Duration,
 }
 
 impl Streamed {
     pub(crate) fn new(new: NewStream) -> Self {
-        let NewStream { first, events, encoder, home, id, shutdown } = new;
+        let NewStream { opening: Opening { first, cut, keepalive }, events, encoder, home, id } = new;
         Self {
             first: Some(first),
             events: Some(events),
@@ -116,7 +128,8 @@ impl Streamed {
             home,
             finished: false,
             id,
-            cut: Watch::new(shutdown, Phase::Cutting),
+            cut,
+            silence: Silence::new(keepalive),
         }
     }
 
@@ -130,13 +143,20 @@ impl Streamed {
                 Poll::Ready(None) => self.end(&mut batch),
                 Poll::Pending if batch.len() > 0 => break,
                 Poll::Pending => {
-                    if self.cut.poll(cx).is_pending() {
+                    if self.cut.poll(cx).is_ready() {
+                        self.fail(&shutting_down(), &mut batch);
+                    } else if self.home || self.silence.poll(cx).is_pending() {
                         return Poll::Pending;
+                    } else {
+                        self.encoder.keepalive(batch.buffer());
+                        if batch.len() > 0 {
+                            break;
+                        }
                     }
-                    self.fail(&shutting_down(), &mut batch);
                 }
             }
         }
+        self.silence.broken();
         Poll::Ready(batch.into_bytes())
     }
 
@@ -191,7 +211,7 @@ pub(crate) fn shutting_down() -> Failure {
 }
 
 /// How soon a client that met a shutdown should try again: a restart takes about this long.
-const RETRY_AFTER: std::time::Duration = std::time::Duration::from_secs(1);
+const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// Bytes on their way into one frame. A forwarded frame that stays alone is not copied.
 #[derive(Default)]

@@ -39,6 +39,9 @@ pub struct Config {
     /// longer than the pools of the common SDKs keep one (60 s), so that they, not we,
     /// close and never race. Also bounds a later request head that trickles.
     pub idle_timeout_ms: u64,
+    /// Milliseconds of silence within a streamed answer after which the client is sent its
+    /// dialect's keepalive. Default 15 s: common proxies give up after 30 or 60.
+    pub keepalive_ms: u64,
     /// Milliseconds a client may leave what we send unread before it counts as gone.
     /// Default 120 s.
     pub write_stall_timeout_ms: u64,
@@ -66,6 +69,7 @@ impl Default for Config {
             headers_max: 100,
             head_timeout_ms: 10_000,
             idle_timeout_ms: 90_000,
+            keepalive_ms: 15_000,
             write_stall_timeout_ms: 120_000,
             max_connections: 8192,
             h2_max_streams: 256,
@@ -86,6 +90,7 @@ impl Config {
             ("headers_max", self.headers_max as u64),
             ("head_timeout_ms", self.head_timeout_ms),
             ("idle_timeout_ms", self.idle_timeout_ms),
+            ("keepalive_ms", self.keepalive_ms),
             ("write_stall_timeout_ms", self.write_stall_timeout_ms),
             ("max_connections", self.max_connections as u64),
             ("h2_max_streams", u64::from(self.h2_max_streams)),
@@ -112,6 +117,10 @@ impl Config {
 
     pub(crate) const fn idle_timeout(&self) -> Duration {
         Duration::from_millis(self.idle_timeout_ms)
+    }
+
+    pub(crate) const fn keepalive(&self) -> Duration {
+        Duration::from_millis(self.keepalive_ms)
     }
 
     pub(crate) const fn write_stall_timeout(&self) -> Duration {

@@ -31,6 +31,7 @@ mod reply;
 mod request_id;
 mod route;
 mod serve;
+mod silence;
 mod socket;
 pub mod tls;
 mod vitals;

@@ -4,6 +4,7 @@
 use std::future::Future;
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
@@ -14,7 +15,7 @@ use message::{
     RequestId, Service,
 };
 
-use crate::body::{NewStream, ResponseBody, Streamed, cut_short, shutting_down};
+use crate::body::{NewStream, Opening, ResponseBody, Streamed, cut_short, shutting_down};
 use crate::phase::{Phase, Shutdown, Watch};
 use crate::refuse;
 
@@ -32,13 +33,15 @@ pub(crate) async fn answer(
     call: Call,
     service: &BoxService,
     shutdown: &Shutdown,
+    keepalive: Duration,
 ) -> Result<Response<ResponseBody>, Failure> {
     let asked = call.clone();
     until_cut(shutdown, async {
         let mut reply = service.call(call).await?;
         let first = reply.events.next().await.ok_or_else(cut_short)??;
         if asked.head.stream {
-            Ok(stream(asked, reply, first, shutdown))
+            let cut = Watch::new(shutdown.clone(), Phase::Cutting);
+            Ok(stream(asked, reply, Opening { first, cut, keepalive }))
         } else {
             whole(asked, reply, first).await
         }
@@ -60,7 +63,7 @@ async fn until_cut<T>(
     .await
 }
 
-fn stream(mut asked: Call, reply: Reply, first: Event, shutdown: &Shutdown) -> Response<ResponseBody> {
+fn stream(mut asked: Call, reply: Reply, opening: Opening) -> Response<ResponseBody> {
     let Reply { form, dropped, provider_request_id, events, .. } = reply;
     let (status, headers, encoder, home) = match form {
         Form::Home { status, headers } => {
@@ -76,7 +79,7 @@ fn stream(mut asked: Call, reply: Reply, first: Event, shutdown: &Shutdown) -> R
     };
     let mut response = head(asked.dialect, status, headers, &asked.id, &dropped);
     refuse::name_provider_request(response.headers_mut(), provider_request_id.as_deref());
-    let new = NewStream { first, events, encoder, home, id: asked.id, shutdown: shutdown.clone() };
+    let new = NewStream { opening, events, encoder, home, id: asked.id };
     *response.body_mut() = ResponseBody::streamed(Streamed::new(new));
     response
 }

@@ -3,7 +3,7 @@
 //! dialect the client most likely speaks, under the request's id.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use dialect::{Ask, Command, RequestHead};
@@ -33,6 +33,8 @@ pub(crate) struct Router {
     pub(crate) authenticator: Authenticator,
     pub(crate) allowance: Allowance,
     pub(crate) shutdown: Shutdown,
+    /// Silence after which a stream says that it lives.
+    pub(crate) keepalive: Duration,
 }
 
 impl Router {
@@ -134,7 +136,8 @@ impl Exchange<'_> {
     async fn call(&mut self, wanted: Wanted, body: Incoming) -> Result<Response<ResponseBody>, Failure> {
         let (principal, body) = self.admit(body).await?;
         let call = self.decode(wanted, principal, body)?;
-        reply::answer(call, &self.router.gateway.service, &self.router.shutdown).await
+        let Router { gateway, shutdown, keepalive, .. } = self.router;
+        reply::answer(call, &gateway.service, shutdown, *keepalive).await
     }
 
     async fn command(

@@ -147,7 +147,13 @@ impl Server {
         let allowance = Allowance { max_bytes: config.body_max_bytes, idle: config.body_idle_timeout() };
         let authenticator = Authenticator::new(gateway.auth.clone());
         Self {
-            router: Router { gateway, authenticator, allowance, shutdown: shutdown.clone() },
+            router: Router {
+                gateway,
+                authenticator,
+                allowance,
+                shutdown: shutdown.clone(),
+                keepalive: config.keepalive(),
+            },
             connections: Arc::new(Semaphore::new(config.max_connections.min(Semaphore::MAX_PERMITS))),
             config: Arc::new(config),
             shutdown,

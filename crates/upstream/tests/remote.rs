@@ -289,7 +289,7 @@ async fn nobody_there_is_a_failure_worth_a_retry() {
 }
 
 #[tokio::test]
-async fn silence_is_bounded_before_and_within_an_answer() {
+async fn e5_silence_is_bounded_before_and_within_an_answer() {
     let server = Scripted::always(Script::never()).await;
     let never = remote("openai", &server.url(), "timeouts.first_byte_ms = 100");
     let (_, failure) = gather(&never, openai(true)).await;
@@ -307,7 +307,7 @@ async fn silence_is_bounded_before_and_within_an_answer() {
 }
 
 #[tokio::test]
-async fn a_client_that_goes_away_aborts_the_exchange() {
+async fn e7_a_client_that_goes_away_aborts_the_exchange() {
     let server = Scripted::always(Script::sse([OPENAI_STREAM[0]]).then(Step::Stall)).await;
     let remote = remote("openai", &server.url(), "");
     let mut reply = remote.call(openai(true)).await.unwrap();

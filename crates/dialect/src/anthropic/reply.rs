@@ -54,6 +54,10 @@ impl ReplyEncoder for Encoder {
         self.writer.event(event, &mut Sse(out));
     }
 
+    fn keepalive(&mut self, out: &mut Vec<u8>) {
+        self.writer.ping(&mut Sse(out));
+    }
+
     fn end(&mut self, out: &mut Vec<u8>) {
         self.writer.end(&mut Sse(out));
     }

@@ -133,6 +133,12 @@ impl StreamWriter {
         }
     }
 
+    /// Writes the event that means nothing but that the answer is under way.
+    pub fn ping(&mut self, frames: &mut impl Frames) {
+        self.start(frames);
+        write(frames, "ping", &json!({"type": "ping"}));
+    }
+
     /// Writes the closing events.
     pub fn end(&mut self, frames: &mut impl Frames) {
         self.start(frames);

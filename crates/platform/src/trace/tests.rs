@@ -139,9 +139,18 @@ async fn forwarded_frames_are_counted_by_what_the_scan_saw() {
 }
 
 #[tokio::test]
-async fn a_dropped_stream_is_cancelled() {
-    let lines = logged("m", || answer(vec![Ok(Event::Start { id: None }), Ok(finish())]), 1).await;
-    assert_eq!(fields(&lines)["status"], "cancelled");
+async fn u7_a_dropped_or_failed_stream_is_counted_as_far_as_it_came() {
+    let usage = Usage { input_tokens: 7, output_tokens: 2, ..Usage::default() };
+    let begun = move || vec![Ok(Event::Start { id: None }), Ok(Event::Usage(usage))];
+    let dropped = move || answer([begun(), vec![Ok(finish())]].concat());
+    let failed = move || answer([begun(), vec![Err(Failure::invalid("too late"))]].concat());
+    for (lines, status) in
+        [(logged("m", dropped, 2).await, "cancelled"), (logged("m", failed, 9).await, "failed")]
+    {
+        let line = fields(&lines);
+        assert_eq!(line["status"], status);
+        assert_eq!((&line["input_tokens"], &line["output_tokens"]), (&7.into(), &2.into()), "{status}");
+    }
 }
 
 #[tokio::test]

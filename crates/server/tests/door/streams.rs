@@ -11,6 +11,7 @@ use message::{
     BoxService, Dropped, ErrorKind, Event, EventStream, Failure, Form, Frame, Operation, Reply, Retry,
     service_fn,
 };
+use server::Config;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
@@ -61,7 +62,7 @@ async fn the_request_id_is_where_each_vendor_puts_it() {
 }
 
 #[tokio::test]
-async fn an_early_failure_has_its_status_also_when_a_stream_was_asked_for() {
+async fn s19_an_early_failure_has_its_status_also_when_a_stream_was_asked_for() {
     let refused =
         Failure::new(ErrorKind::RateLimited, "slow down").with_retry(Retry::After(Duration::from_secs(7)));
     let at_once = start(config(), failing(refused.clone())).await;
@@ -140,8 +141,41 @@ async fn deltas_leave_as_they_come() {
     }
 }
 
+/// A pause is filled with what the dialect's clients skip, between whole frames; what came
+/// and what comes is as it would be without.
 #[tokio::test]
-async fn a_client_that_goes_away_drops_the_stream() {
+async fn s13_a_silent_stream_says_that_it_lives() {
+    let (service, mut calls) = fed();
+    let server = start(Config { keepalive_ms: 20, ..config() }, service).await;
+    let chunk = r#""choices":[{"index":0,"delta":{},"logprobs":null,"finish_reason":null}]"#;
+    for ((name, ask), sign) in DIALECTS.into_iter().zip([Some(chunk), Some("event: ping\n"), None]) {
+        let sending = tokio::spawn(h1(server.clear, ask(true)));
+        let (_, feed) = within(calls.recv()).await.unwrap();
+        let mut events = text_events(&["one", "two"]).into_iter();
+        for event in events.by_ref().take(3) {
+            feed.send(Ok(event)).await.unwrap();
+        }
+        let mut body = within(sending).await.unwrap().into_body();
+        let mut seen = String::new();
+        while !sign.is_none_or(|sign| seen.matches(sign).count() > 1) {
+            let frame = within(body.frame()).await.unwrap_or_else(|| panic!("{name}: ended")).unwrap();
+            seen.push_str(&String::from_utf8_lossy(frame.data_ref().unwrap()));
+        }
+        for event in events {
+            feed.send(Ok(event)).await.unwrap();
+        }
+        drop(feed);
+        seen.push_str(&String::from_utf8_lossy(&within(body.collect()).await.unwrap().to_bytes()));
+        assert!(seen.contains("one") && seen.contains("two"), "{name}: {seen}");
+        if sign.is_some() {
+            let ended = seen.contains("[DONE]") || seen.contains("event: message_stop");
+            assert!(ended && !seen.contains("\n:"), "{name}: {seen}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn e7_a_client_that_goes_away_drops_the_stream() {
     let (service, mut calls) = fed();
     let server = start(config(), service).await;
     for stream in [true, false] {

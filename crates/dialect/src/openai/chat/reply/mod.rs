@@ -76,6 +76,11 @@ impl ReplyEncoder for Encoder {
         self.stream().event(event, out);
     }
 
+    /// A chunk that adds nothing: comments, the other way, break common parsers.
+    fn keepalive(&mut self, out: &mut Vec<u8>) {
+        self.stream().keepalive(out);
+    }
+
     fn end(&mut self, out: &mut Vec<u8>) {
         self.stream().end(out);
     }

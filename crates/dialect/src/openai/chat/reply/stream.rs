@@ -46,6 +46,10 @@ impl Stream {
         }
     }
 
+    pub(super) fn keepalive(&self, out: &mut Vec<u8>) {
+        self.chunks.write(out, |out| out.extend_from_slice(b"{}"), &[], None);
+    }
+
     pub(super) fn event(&mut self, event: Event, out: &mut Vec<u8>) {
         match event {
             Event::Start { .. } => self.role(out),
