@@ -23,8 +23,8 @@ pub(super) const REPLY_BYTES_MAX: usize = 64 << 20;
 /// A decoder for one successful reply to `call`.
 pub fn decoder(call: &Call, home: bool) -> Box<dyn ReplyDecoder> {
     match (home, call.head.stream) {
-        (true, true) => Box::new(HomeStream::default()),
-        (true, false) => Box::new(HomeWhole::default()),
+        (true, true) => Box::new(HomeStream::new(&call.head.model)),
+        (true, false) => Box::new(HomeWhole::new(&call.head.model)),
         (false, true) => Box::new(StreamDecoder::default()),
         (false, false) => Box::new(WholeDecoder { operation: call.operation, body: BytesMut::new() }),
     }

@@ -1,6 +1,7 @@
 //! The light scanner of forwarded replies: client and server both speak this dialect.
 //!
-//! The bytes go on as they came. A stream is cut only between events: the beginning of an
+//! The bytes go on as they came, but for the model: the reply names the one that the client
+//! asked for (Claude Code sends no thinking back to a model of another name). A stream is cut only between events: the beginning of an
 //! event is worth nothing to a client, and held back until it is whole it leaves room for
 //! a clean `error` event if the server dies. Of each event only the name is looked at,
 //! but for the few that count tokens, end the answer or report an error.
@@ -8,18 +9,20 @@
 use std::mem;
 
 use bytes::Bytes;
-use memchr::memchr2;
+use memchr::{memchr2, memmem};
 use message::{Event, Failure, Frame, Seen, Usage};
 
 use super::decode::{REPLY_BYTES_MAX, cut, nonsense};
 use super::error;
 use super::wire::{WireEvent, WireUsage, finish_reason};
 use crate::framing::sse::{EVENT_BYTES_MAX, Parser};
+use crate::json::splice;
 use crate::{ReplyDecoder, json};
 
 /// Forwards a stream.
-#[derive(Default)]
 pub(super) struct HomeStream {
+    /// The model as the client named it; `None` once the reply has said it.
+    model: Option<String>,
     ends: EventEnds,
     /// The beginning of an event whose end has not come.
     held: Vec<Bytes>,
@@ -31,7 +34,8 @@ pub(super) struct HomeStream {
 impl ReplyDecoder for HomeStream {
     fn feed(&mut self, piece: Bytes, events: &mut Vec<Event>) -> Result<(), Failure> {
         let mut seen = None;
-        let mut start = 0;
+        // Where the first event not sent begins, and the one looked at.
+        let (mut unsent, mut start) = (0, 0);
         while let Some(length) = self.ends.next(&piece[start..]) {
             let end = start + length;
             let inspected = if self.held.is_empty() {
@@ -41,20 +45,30 @@ impl ReplyDecoder for HomeStream {
                 event.extend_from_slice(&piece[start..end]);
                 self.inspect(&event, &mut seen)
             };
-            if let Err(failure) = inspected {
-                // All before it goes out; the error itself is written by whoever encodes.
-                if start > 0 {
-                    events.push(frame(piece.slice(..start), seen));
+            match inspected {
+                Ok(None) => events.extend(self.held.drain(..).map(|bytes| frame(bytes, None))),
+                Ok(Some(renamed)) => {
+                    if start > unsent {
+                        events.push(frame(piece.slice(unsent..start), None));
+                    }
+                    self.held.clear();
+                    events.push(frame(renamed, seen.take()));
+                    unsent = end;
                 }
-                self.held.clear();
-                return Err(failure);
+                Err(failure) => {
+                    // All before it goes out; the error itself is written by whoever encodes.
+                    if start > unsent {
+                        events.push(frame(piece.slice(unsent..start), seen));
+                    }
+                    self.held.clear();
+                    return Err(failure);
+                }
             }
-            events.extend(self.held.drain(..).map(|bytes| frame(bytes, None)));
             self.held_bytes = 0;
             start = end;
         }
-        if start > 0 {
-            events.push(frame(piece.slice(..start), seen));
+        if start > unsent {
+            events.push(frame(piece.slice(unsent..start), seen));
         }
         self.hold(piece.slice(start..))
     }
@@ -77,6 +91,18 @@ impl ReplyDecoder for HomeStream {
 }
 
 impl HomeStream {
+    /// For a client that asked for `model`.
+    pub(super) fn new(model: &str) -> Self {
+        Self {
+            model: Some(model.to_owned()),
+            ends: EventEnds::default(),
+            held: Vec::new(),
+            held_bytes: 0,
+            usage: Usage::default(),
+            stopped: false,
+        }
+    }
+
     fn hold(&mut self, tail: Bytes) -> Result<(), Failure> {
         if tail.is_empty() {
             return Ok(());
@@ -89,40 +115,41 @@ impl HomeStream {
         Ok(())
     }
 
-    /// Looks at one whole event.
-    fn inspect(&mut self, event: &[u8], seen: &mut Option<Box<Seen>>) -> Result<(), Failure> {
+    /// Looks at one whole event; gives it back if it had to be changed.
+    fn inspect(&mut self, event: &[u8], seen: &mut Option<Box<Seen>>) -> Result<Option<Bytes>, Failure> {
         match name(event) {
             b"message_start" | b"message_delta" => {
-                let Ok(read) = serde_json::from_slice::<WireEvent>(&data(event)?) else { return Ok(()) };
+                let Ok(read) = serde_json::from_slice::<WireEvent>(&data(event)?) else { return Ok(None) };
                 let message = read.message.unwrap_or_default();
                 let reason = read.delta.and_then(|delta| delta.stop_reason);
                 let usage = read.usage.or(message.usage);
                 note(seen, &mut self.usage, usage.as_ref(), reason.as_deref());
+                return Ok(self.model.take().and_then(|model| renamed(event, &model)));
             }
             b"message_stop" => self.stopped = true,
             b"error" => return Err(error::in_stream(&data(event)?)),
             _ => {}
         }
-        Ok(())
+        Ok(None)
     }
 }
 
-/// Forwards a whole reply, or a token count, and reads it when it is complete. The
-/// pieces are kept by reference until then, never copied unless there are several.
-#[derive(Default)]
+/// Forwards a whole reply, or a token count, when it is complete. The pieces are kept by
+/// reference until then, never copied unless there are several.
 pub(super) struct HomeWhole {
+    /// The model as the client named it.
+    model: String,
     pieces: Vec<Bytes>,
     bytes: usize,
 }
 
 impl ReplyDecoder for HomeWhole {
-    fn feed(&mut self, piece: Bytes, events: &mut Vec<Event>) -> Result<(), Failure> {
+    fn feed(&mut self, piece: Bytes, _: &mut Vec<Event>) -> Result<(), Failure> {
         self.bytes += piece.len();
         if self.bytes > REPLY_BYTES_MAX {
             return Err(nonsense(format_args!("it is larger than {REPLY_BYTES_MAX} bytes")));
         }
-        self.pieces.push(piece.clone());
-        events.push(frame(piece, None));
+        self.pieces.push(piece);
         Ok(())
     }
 
@@ -131,8 +158,9 @@ impl ReplyDecoder for HomeWhole {
             mut pieces if pieces.len() == 1 => pieces.remove(0),
             pieces => Bytes::from(pieces.concat()),
         };
-        let wanted = ["usage", "stop_reason", "input_tokens"];
-        let [usage, reason, count] = json::members(&body, wanted).map_err(|error| cut().with_cause(error))?;
+        let wanted = ["usage", "stop_reason", "input_tokens", "model"];
+        let [usage, reason, count, model] =
+            json::members(&body, wanted).map_err(|error| cut().with_cause(error))?;
         let read = |failure: Failure| nonsense("its usage cannot be read").with_cause(failure);
         let mut usage: Option<WireUsage> = json::member(&body, usage, "usage").map_err(read)?;
         if let Some(count) = json::member(&body, count, "input_tokens").map_err(read)? {
@@ -141,9 +169,44 @@ impl ReplyDecoder for HomeWhole {
         let reason: Option<String> = json::member(&body, reason, "stop_reason").map_err(read)?;
         let mut seen = None;
         note(&mut seen, &mut Usage::default(), usage.as_ref(), reason.as_deref());
+        match model.filter(|model| !is_named(&body[model.clone()], &self.model)) {
+            Some(model) => events.extend(splice(&body, model, &self.model).map(|bytes| frame(bytes, None))),
+            None => events.push(frame(body, None)),
+        }
         events.push(frame(Bytes::new(), seen));
         Ok(())
     }
+}
+
+impl HomeWhole {
+    /// For a client that asked for `model`.
+    pub(super) fn new(model: &str) -> Self {
+        Self { model: model.to_owned(), pieces: Vec::new(), bytes: 0 }
+    }
+}
+
+/// The event that begins a message, with the model's name replaced; `None` if it bears that
+/// name already, or none.
+fn renamed(event: &[u8], model: &str) -> Option<Bytes> {
+    // JSON has no raw line ends: its line is all of it.
+    let start = memmem::find(event, b"data:")? + b"data:".len();
+    let end = start + memchr2(b'\n', b'\r', &event[start..])?;
+    let line = &event[start..end];
+    let [message] = json::members(line, ["message"]).ok()?;
+    let message = message?;
+    let [name] = json::members(&line[message.clone()], ["model"]).ok()?;
+    let name = name?;
+    let at = start + message.start + name.start;
+    let name = at..at + name.len();
+    if is_named(&event[name.clone()], model) {
+        return None;
+    }
+    Some(splice(&Bytes::copy_from_slice(event), name, model).concat().into())
+}
+
+/// Whether a JSON string says just this.
+fn is_named(value: &[u8], name: &str) -> bool {
+    serde_json::from_slice::<String>(value).is_ok_and(|value| value == name)
 }
 
 fn frame(bytes: Bytes, seen: Option<Box<Seen>>) -> Event {

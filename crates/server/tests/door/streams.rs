@@ -157,7 +157,7 @@ async fn s13_a_silent_stream_says_that_it_lives() {
         }
         let mut body = within(sending).await.unwrap().into_body();
         let mut seen = String::new();
-        while !sign.is_none_or(|sign| seen.matches(sign).count() > 1) {
+        while sign.is_some_and(|sign| seen.matches(sign).count() < 2) {
             let frame = within(body.frame()).await.unwrap_or_else(|| panic!("{name}: ended")).unwrap();
             seen.push_str(&String::from_utf8_lossy(frame.data_ref().unwrap()));
         }

@@ -77,6 +77,31 @@ fn s14_frames_end_between_events_and_a_cut_is_a_failure() {
     }
 }
 
+/// Claude Code sends no thinking back to a model of another name than it asked for.
+#[test]
+fn r1_the_reply_names_the_model_that_was_asked_for() {
+    let asking = |stream: bool| {
+        let body = format!(
+            r#"{{"model":"house","max_tokens":1,"stream":{stream},"messages":[{{"role":"user","content":"hi"}}]}}"#
+        );
+        call(Operation::Chat, &body)
+    };
+    let named = |text: &str| text.replacen(r#""model":"claude""#, r#""model":"house""#, 1).into_bytes();
+    for (name, text) in STREAMS {
+        if name == "late_error" {
+            continue;
+        }
+        for at in 0..=text.len() {
+            let (head, tail) = text.as_bytes().split_at(at);
+            let (events, result) = read(decoder(&asking(true), true), &[head, tail]);
+            assert_eq!((forwarded(&events).0, result), (named(text), Ok(())), "{name} cut at {at}");
+        }
+    }
+    let (events, _) = read(decoder(&asking(false), true), &[WHOLE.as_bytes()]);
+    let expected = WHOLE.replacen(r#""model": "claude""#, r#""model": "house""#, 1);
+    assert_eq!(forwarded(&events).0, named(&expected));
+}
+
 #[test]
 fn both_halves_of_a_blank_line_are_forwarded_however_it_is_cut() {
     let (whole, _) = forward(&[b"\r\n:"]);
@@ -163,6 +188,8 @@ proptest! {
             let at = at.index(bytes.len());
             bytes[at] = byte;
         }
+        // Another name would be put right, as it should.
+        prop_assume!(memchr::memmem::find(&bytes, br#""model":"claude""#).is_some());
         let (first, second) = bytes.split_at(place.index(bytes.len()));
         let call = asking(Operation::Chat, true);
         let whole = read(decoder(&call, false), &[&bytes]);
