@@ -160,6 +160,8 @@ class Anthropic:
     """Messages, in bytes."""
 
     overloaded_status = 529
+    #: The name it gives its model.
+    model = "claude-of-the-upstream"
     words = {
         "rate_limit": ("rate_limit_error", "Number of requests has exceeded your rate limit"),
         "overloaded": ("overloaded_error", "Overloaded"),
@@ -217,7 +219,7 @@ class Anthropic:
             "id": "msg_01",
             "type": "message",
             "role": "assistant",
-            "model": "claude-of-the-upstream",
+            "model": Anthropic.model,
             "content": content,
             "stop_reason": stop,
             "stop_sequence": None,
@@ -230,6 +232,7 @@ class OpenAI:
     """Chat completions, in bytes."""
 
     overloaded_status = 503
+    model = "gpt-of-the-upstream"
     words = {
         "rate_limit": ("requests", "rate_limit_exceeded", "Rate limit reached"),
         "overloaded": ("server_error", None, "The server is overloaded"),
@@ -291,7 +294,7 @@ class OpenAI:
             "id": "chatcmpl-01",
             "object": kind,
             "created": 1_790_000_000,
-            "model": "gpt-of-the-upstream",
+            "model": OpenAI.model,
             "choices": [choice] if choice else [],
             "an_unknown_field": {"kept": True},
         }
