@@ -258,6 +258,7 @@ pub fn command(command: &Command, models: &[ModelCard]) -> Result<Whole, Failure
 /// A dialect as a target speaks it; `None` where only clients speak it.
 pub fn outbound(dialect: Dialect, quirks: &Quirks) -> Option<Box<dyn Outbound>> {
     match dialect {
+        Dialect::BedrockConverse => Some(Box::new(bedrock::outbound::Bedrock)),
         Dialect::Anthropic => Some(Box::new(anthropic::outbound::Anthropic(*quirks))),
         Dialect::OpenAiChat => Some(Box::new(openai::chat::outbound::OpenAiChat(*quirks))),
         _ => None,

@@ -1,10 +1,9 @@
 //! `additionalModelRequestFields`: parameters that Converse has no member for, in the
 //! words of the model's own family.
 //!
-//! Known words become the hub's. A field that the hub expresses whole under its plain
-//! name (`top_k`) is taken out; a family's other spelling (`topK`, `reasoning_config`) is
-//! understood and noted as spelling; the rest stays as `additionalModelRequestFields`
-//! in the chat's `extra`.
+//! Known words become the hub's, and are noted as spelling with all they say; the rest
+//! stays as `additionalModelRequestFields` in the chat's `extra`. At home both are written
+//! back as they were.
 //!
 //! Source: the families' request bodies in the Amazon Bedrock user guide ("Inference
 //! request parameters and response fields"), read 2026-11-22.
@@ -14,13 +13,16 @@ use serde_json::Value;
 
 use super::wire::{At, Object, leave, spell, string};
 
-const FIELD: &str = "additionalModelRequestFields";
+pub(super) const FIELD: &str = "additionalModelRequestFields";
 
 /// Reads the fields into `chat`.
 pub(super) fn read(value: Value, at: At<'_>, chat: &mut Chat) -> Result<(), Failure> {
     let mut fields = Object::new(value, at)?;
-    plain(&mut fields, chat)?;
     let (mut spelt, mut kept) = (Extra::new(), Extra::new());
+    for name in PLAIN {
+        spelt.extend(fields.peek(name).map(|value| ((*name).to_owned(), value.clone())));
+    }
+    plain(&mut fields, chat)?;
     for (name, read) in SPELT {
         if let Some(value) = fields.take(name) {
             let whole = value.clone();
@@ -32,10 +34,22 @@ pub(super) fn read(value: Value, at: At<'_>, chat: &mut Chat) -> Result<(), Fail
     if !spelt.is_empty() {
         spell(&mut chat.extra, FIELD, Value::Object(spelt));
     }
-    kept.extend(fields.rest());
-    leave(&mut chat.extra, &[FIELD], kept);
+    let left = fields.left();
+    leave(&mut chat.extra, &[FIELD], (!kept.is_empty()).then_some(kept));
+    leave(&mut chat.extra, &[FIELD], left);
     Ok(())
 }
+
+/// The names that [`plain`] reads.
+const PLAIN: &[&str] = &[
+    "top_k",
+    "min_p",
+    "presence_penalty",
+    "frequency_penalty",
+    "repetition_penalty",
+    "seed",
+    "parallel_tool_calls",
+];
 
 /// Fields the hub has under the same name.
 fn plain(fields: &mut Object<'_>, chat: &mut Chat) -> Result<(), Failure> {

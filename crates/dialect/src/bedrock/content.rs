@@ -147,8 +147,13 @@ fn guarded(value: Value, at: At<'_>, extra: &mut Extra) -> Result<BlockKind, Fai
 
 fn cited(value: Value, at: At<'_>, extra: &mut Extra) -> Result<BlockKind, Failure> {
     let mut cited = Object::new(value, at)?;
-    let content = cited.take("content").unwrap_or_else(|| Value::Array(Vec::new()));
-    let text = read_pieces(content, at.key("content"), extra)?;
+    let text = match cited.take("content") {
+        Some(content) => read_pieces(content, at.key("content"), extra)?,
+        None => {
+            spell(extra, "content", Value::Null);
+            String::new()
+        }
+    };
     let rest = cited.rest();
     extra.insert("citationsContent".to_owned(), Value::Object(rest));
     Ok(BlockKind::Text(text))

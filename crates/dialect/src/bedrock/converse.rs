@@ -15,6 +15,11 @@ use super::content::{self, cache_point};
 use super::wire::{At, Object, leave, list, spell, string, strings, union};
 use super::{additional, pointer};
 
+/// Under this name the chat's spelling says that the effort stood in `outputConfig`.
+pub(super) const EFFORT: &str = "effort";
+/// Under this name it keeps the text of a schema that had white space or the like.
+pub(super) const SCHEMA: &str = "schema";
+
 /// Highest temperature any vendor takes. (Bedrock's own models stop at 1.)
 const TEMPERATURE_MAX: f64 = 2.0;
 /// Most stop sequences the service model allows.
@@ -24,10 +29,20 @@ const STOP_SEQUENCES_MAX: usize = 2500;
 pub(super) fn read(value: Value, at: At<'_>) -> Result<Chat, Failure> {
     let mut body = Object::new(value, at)?;
     let mut chat = Chat::new(Dialect::BedrockConverse);
+    if body.take("promptVariables").is_some_and(|variables| variables != json!({})) {
+        return Err(Failure::new(
+            ErrorKind::Unsupported,
+            "promptVariables: this model cannot be given a stored prompt; send the filled-in `messages` instead",
+        )
+        .with_param("promptVariables"));
+    }
     let turns = body.require("messages")?;
     chat.messages = messages(turns, at.key("messages"))?;
     if let Some(system) = body.take("system") {
         chat.system = content::read(system, at.key("system"))?;
+        if chat.system.is_empty() {
+            chat.extra.insert("system".to_owned(), json!([]));
+        }
     }
     if let Some(config) = body.take("inferenceConfig") {
         inference_config(config, at.key("inferenceConfig"), &mut chat)?;
@@ -44,13 +59,6 @@ pub(super) fn read(value: Value, at: At<'_>) -> Result<Chat, Failure> {
     if let Some(paths) = body.take("additionalModelResponseFieldPaths") {
         let pointers = pointer::read(paths, at.key("additionalModelResponseFieldPaths"))?;
         spell(&mut chat.extra, pointer::PATHS, pointers);
-    }
-    if body.take("promptVariables").is_some_and(|variables| variables != json!({})) {
-        return Err(Failure::new(
-            ErrorKind::Unsupported,
-            "promptVariables: stored prompts are not supported here; send the filled-in `messages` instead",
-        )
-        .with_param("promptVariables"));
     }
     chat.extra.extend(body.rest());
     if chat.extra.contains_key("guardrailConfig") {
@@ -96,8 +104,11 @@ fn inference_config(value: Value, at: At<'_>, chat: &mut Chat) -> Result<(), Fai
         if let Some(empty) = chat.sampling.stop.iter().position(String::is_empty) {
             return Err(at.index(empty).wrong("must not be empty"));
         }
+        if chat.sampling.stop.is_empty() {
+            leave(&mut chat.extra, &["inferenceConfig"], Some(none_of("stopSequences")));
+        }
     }
-    leave(&mut chat.extra, &["inferenceConfig"], config.rest());
+    leave(&mut chat.extra, &["inferenceConfig"], config.left());
     Ok(())
 }
 
@@ -108,11 +119,19 @@ fn tool_config(value: Value, at: At<'_>, chat: &mut Chat) -> Result<(), Failure>
     for (index, tool) in list(tools, tools_at)?.into_iter().enumerate() {
         add_tool(tool, tools_at.index(index), &mut chat.tools)?;
     }
+    if chat.tools.is_empty() {
+        leave(&mut chat.extra, &["toolConfig"], Some(none_of("tools")));
+    }
     if let Some(choice) = config.take("toolChoice") {
         tool_choice(choice, at.key("toolChoice"), chat)?;
     }
-    leave(&mut chat.extra, &["toolConfig"], config.rest());
+    leave(&mut chat.extra, &["toolConfig"], config.left());
     Ok(())
+}
+
+/// An empty list, kept as one: it says nothing and is written again.
+fn none_of(member: &str) -> Extra {
+    Extra::from_iter([(member.to_owned(), json!([]))])
 }
 
 fn add_tool(value: Value, at: At<'_>, tools: &mut Vec<Tool>) -> Result<(), Failure> {
@@ -170,7 +189,8 @@ fn tool_choice(value: Value, at: At<'_>, chat: &mut Chat) -> Result<(), Failure>
         "tool" => ToolChoice::Named(choice.require_string("name")?),
         _ => return Err(at.wrong("expected exactly one of auto, any, tool")),
     });
-    leave(&mut chat.extra, &["toolConfig", "toolChoice", &member], choice.rest());
+    let rest = choice.rest();
+    leave(&mut chat.extra, &["toolConfig", "toolChoice", &member], (!rest.is_empty()).then_some(rest));
     Ok(())
 }
 
@@ -182,13 +202,16 @@ fn output_config(value: Value, at: At<'_>, chat: &mut Chat) -> Result<(), Failur
     let mut unknown = None;
     if let Some(word) = config.string("effort")? {
         match Effort::from_word(&word) {
-            Some(effort) => chat.reasoning = Some(Reasoning { effort: Some(effort), ..Reasoning::default() }),
+            Some(effort) => {
+                chat.reasoning = Some(Reasoning { effort: Some(effort), ..Reasoning::default() });
+                // Families have words of their own for it, which are read into the same place.
+                spell(&mut chat.extra, EFFORT, Value::from("outputConfig"));
+            }
             None => unknown = Some(("effort".to_owned(), Value::String(word))),
         }
     }
-    let mut rest = config.rest();
-    rest.extend(unknown);
-    leave(&mut chat.extra, &["outputConfig"], rest);
+    leave(&mut chat.extra, &["outputConfig"], config.left());
+    leave(&mut chat.extra, &["outputConfig"], unknown.map(|unknown| Extra::from_iter([unknown])));
     Ok(())
 }
 
@@ -198,7 +221,7 @@ fn text_format(value: Value, at: At<'_>, extra: &mut Extra) -> Result<OutputForm
         return Err(at.key("type").wrong("must be `json_schema`"));
     }
     let structure = format.require("structure")?;
-    leave(extra, &["outputConfig", "textFormat"], format.rest());
+    leave(extra, &["outputConfig", "textFormat"], format.left());
     let at = at.key("structure");
     let (member, definition) = union(structure, at, "jsonSchema")?;
     let at = at.key(&member);
@@ -209,10 +232,15 @@ fn text_format(value: Value, at: At<'_>, extra: &mut Extra) -> Result<OutputForm
     let name = definition.string("name")?;
     let description = definition.string("description")?;
     let schema = definition.require("schema")?;
-    leave(extra, &["outputConfig", "textFormat", "structure", "jsonSchema"], definition.rest());
+    leave(extra, &["outputConfig", "textFormat", "structure", "jsonSchema"], definition.left());
     let at = at.key("schema");
     // The schema is a string that holds JSON, unlike that of a tool.
-    let schema = serde_json::from_str(&string(schema, at)?)
+    let text = string(schema, at)?;
+    let schema: Value = serde_json::from_str(&text)
         .map_err(|error| at.wrong(format_args!("must hold a JSON Schema as text: {error}")))?;
+    let rewritten = schema.to_string();
+    if rewritten != text {
+        spell(extra, SCHEMA, Value::String(text));
+    }
     Ok(OutputFormat::JsonSchema { name, description, schema, strict: None })
 }

@@ -1,5 +1,5 @@
-//! A [`Failure`] as Bedrock says it: status, `x-amzn-ErrorType`, `{"message"}`; and as
-//! an exception inside a stream.
+//! Failures in Bedrock's words, both ways: status, `x-amzn-ErrorType`, `{"message"}`, and
+//! exceptions inside a stream, written ([`whole`]) and understood ([`understand`]).
 //!
 //! Clients raise their typed class from the header or from `__type`; both are sent.
 //! Inside a stream they want the camelCase member name of the stream's union.
@@ -12,14 +12,21 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use http::{HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use message::{AuthFault, Dialect, ErrorKind, Failure, Retry};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::Whole;
 
 const ERROR_TYPE: HeaderName = HeaderName::from_static("x-amzn-errortype");
 const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("x-amz-retry-after");
+
+/// The longest wait believed of an upstream: a day. More is a broken clock.
+const RETRY_AFTER_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Most characters of an upstream's own message that are shown on.
+const MESSAGE_CHARS_MAX: usize = 2000;
 
 /// The whole response for a failure, retry advice included.
 pub fn whole(failure: &Failure) -> Whole {
@@ -106,6 +113,129 @@ fn message(failure: &Failure) -> Cow<'_, str> {
     }
 }
 
+/// An upstream's unsuccessful response, understood.
+pub(super) fn understand(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Failure {
+    let told: Told = serde_json::from_slice(body).unwrap_or_default();
+    let header = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+    let name = header(&ERROR_TYPE).or(told.kind.as_deref()).or(told.code.as_deref()).unwrap_or_default();
+    let failure = failure(name, Some(status), told.message.as_deref().unwrap_or_default());
+    // A wait on a refused request would only repeat the refusal.
+    if failure.retry == Retry::No {
+        return failure;
+    }
+    let milliseconds = header(&RETRY_AFTER_MS).and_then(|text| text.trim().parse::<f64>().ok());
+    let seconds = header(&header::RETRY_AFTER).and_then(|text| text.trim().parse::<f64>().ok());
+    let wait = milliseconds.map(|milliseconds| milliseconds / 1000.0).or(seconds);
+    match wait.and_then(|wait| Duration::try_from_secs_f64(wait).ok()) {
+        Some(wait) => failure.with_retry(Retry::After(wait.min(RETRY_AFTER_MAX))),
+        None => failure,
+    }
+}
+
+/// An exception inside a stream, by the name in its frame's headers.
+pub(super) fn in_stream(name: &str, payload: &[u8]) -> Failure {
+    let told: Told = serde_json::from_slice(payload).unwrap_or_default();
+    let message = told.message.or(told.original_message).unwrap_or_default();
+    failure(name, told.original_status_code.and_then(|code| StatusCode::from_u16(code).ok()), &message)
+}
+
+/// What errors say of themselves; the service's spellings differ.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Told {
+    #[serde(alias = "Message")]
+    message: Option<String>,
+    #[serde(rename = "__type")]
+    kind: Option<String>,
+    code: Option<String>,
+    #[serde(rename = "originalMessage")]
+    original_message: Option<String>,
+    #[serde(rename = "originalStatusCode")]
+    original_status_code: Option<u16>,
+}
+
+fn failure(name: &str, status: Option<StatusCode>, message: &str) -> Failure {
+    // `ns#Name` and `Name:http://…` are the same name.
+    let name = name.rsplit('#').next().unwrap_or_default();
+    let name = name.split(':').next().unwrap_or_default().trim();
+    let kind = kind(name, status, message);
+    let mut shown: String = message.chars().take(MESSAGE_CHARS_MAX).collect();
+    if shown.trim().is_empty() {
+        shown = match (name, status) {
+            ("", Some(status)) => format!("Bedrock answered {status} without saying why"),
+            ("", None) => "Bedrock reported an error without saying which".to_owned(),
+            (name, _) => format!("Bedrock answered {name:.64} without saying why"),
+        };
+    }
+    if kind == ErrorKind::Upstream && is_ours(name, status) {
+        // The credential, or the account behind it, is this server's: what was said about
+        // it is for the log.
+        let told = "Bedrock refused this server's own credential or its access to the model; the operator must see to it";
+        return Failure::new(kind, told).with_retry(Retry::No).with_cause(shown);
+    }
+    Failure::new(kind, shown)
+}
+
+/// Errors that speak of the credential, not of the request.
+fn is_ours(name: &str, status: Option<StatusCode>) -> bool {
+    const OURS: [&str; 9] = [
+        "accessdeniedexception",
+        "unrecognizedclientexception",
+        "invalidsignatureexception",
+        "incompletesignatureexception",
+        "incompletesignature",
+        "missingauthenticationtokenexception",
+        "expiredtokenexception",
+        "invalidclienttokenid",
+        "requestexpired",
+    ];
+    let unnamed = name.is_empty() && matches!(status.map(|status| status.as_u16()), Some(401 | 403));
+    unnamed || OURS.contains(&name.to_ascii_lowercase().as_str())
+}
+
+/// The name decides where there is one; its case differs between heads and streams.
+fn kind(name: &str, status: Option<StatusCode>, message: &str) -> ErrorKind {
+    if is_ours(name, status) {
+        return ErrorKind::Upstream;
+    }
+    let invalid =
+        || if speaks_of_context(message) { ErrorKind::ContextOverflow } else { ErrorKind::InvalidRequest };
+    match name.to_ascii_lowercase().as_str() {
+        "validationexception" | "conflictexception" => invalid(),
+        "resourcenotfoundexception" | "unknownoperationexception" => ErrorKind::NotFound,
+        "throttlingexception" | "toomanyrequestsexception" | "servicequotaexceededexception" => {
+            ErrorKind::RateLimited
+        }
+        "modeltimeoutexception" => ErrorKind::Timeout,
+        "modelnotreadyexception" => ErrorKind::Overloaded,
+        "serviceunavailableexception" => ErrorKind::Unavailable,
+        "internalserverexception" | "modelerrorexception" | "modelstreamerrorexception" => {
+            ErrorKind::Upstream
+        }
+        _ => match status.map(|status| status.as_u16()) {
+            Some(400 | 422) => invalid(),
+            Some(404) => ErrorKind::NotFound,
+            Some(408 | 504) => ErrorKind::Timeout,
+            Some(413) => ErrorKind::TooLarge,
+            Some(429) => ErrorKind::RateLimited,
+            Some(503) => ErrorKind::Unavailable,
+            Some(529) => ErrorKind::Overloaded,
+            _ => ErrorKind::Upstream,
+        },
+    }
+}
+
+fn speaks_of_context(message: &str) -> bool {
+    const WORDS: [&str; 5] = [
+        "Input is too long",
+        "prompt is too long",
+        "too many input tokens",
+        "exceed context limit",
+        "maximum context length",
+    ];
+    WORDS.iter().any(|words| message.contains(words))
+}
+
 /// HTTP's `retry-after` has no fractions: rounded up, lest a client comes too early.
 fn whole_seconds(delay: Duration) -> u64 {
     delay.as_secs() + u64::from(delay.subsec_nanos() > 0)
@@ -188,6 +318,70 @@ mod tests {
         assert_eq!(text(&Failure::new(ErrorKind::NotFound, "no such operation")), "no such operation");
         let upstream = "Too many requests, please wait before trying again.";
         assert_eq!(text(&Failure::new(ErrorKind::RateLimited, upstream)), upstream);
+    }
+
+    #[test]
+    fn s18_every_exception_written_is_understood_again() {
+        for kind in KINDS.into_iter().filter(|kind| !matches!(kind, ErrorKind::Unauthenticated(_))) {
+            let failure = Failure::new(kind, "m");
+            let mut headers = HeaderMap::new();
+            let Whole { status, body, headers: written } = whole(&failure);
+            headers.extend(written);
+            let read = understand(status, &headers, &body);
+            // One name stands for several kinds; Bedrock's own refusals are not the client's.
+            let expected = match kind {
+                ErrorKind::Unsupported | ErrorKind::TooLarge => ErrorKind::InvalidRequest,
+                ErrorKind::PermissionDenied | ErrorKind::Internal => ErrorKind::Upstream,
+                ErrorKind::Overloaded => ErrorKind::Unavailable,
+                kind => kind,
+            };
+            assert_eq!(read.kind, expected, "{kind:?}");
+            let (name, payload) = exception(&failure, Dialect::BedrockInvoke);
+            let read = in_stream(name, payload.to_string().as_bytes());
+            assert_eq!(
+                read.retry == Retry::Yes,
+                failure.retry == Retry::Yes || kind == ErrorKind::Internal,
+                "{kind:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn e1_retry_advice_is_believed() {
+        let mut headers = HeaderMap::new();
+        headers.insert("x-amzn-errortype", HeaderValue::from_static("ThrottlingException:http://internal"));
+        headers.insert("retry-after", HeaderValue::from_static("3"));
+        let read = |headers: &HeaderMap| {
+            understand(StatusCode::TOO_MANY_REQUESTS, headers, b"{\"message\":\"slow\"}")
+        };
+        assert_eq!(read(&headers).retry, Retry::After(Duration::from_secs(3)));
+        headers.insert("x-amz-retry-after", HeaderValue::from_static("250"));
+        let failure = read(&headers);
+        assert_eq!(failure.retry, Retry::After(Duration::from_millis(250)));
+        assert_eq!((failure.kind, failure.message.as_str()), (ErrorKind::RateLimited, "slow"));
+    }
+
+    #[test]
+    fn our_own_credential_is_not_the_clients_fault() {
+        let body = br#"{"message":"The security token included in the request is invalid.","__type":"com.amazon.coral.service#UnrecognizedClientException"}"#;
+        let failure = understand(StatusCode::FORBIDDEN, &HeaderMap::new(), body);
+        assert_eq!((failure.kind, failure.retry), (ErrorKind::Upstream, Retry::No));
+        assert!(!failure.message.contains("token"), "{failure}");
+    }
+
+    #[test]
+    fn what_is_not_said_is_not_made_up() {
+        for (status, body, kind) in [
+            (400, &b"{}"[..], ErrorKind::InvalidRequest),
+            (400, b"{\"message\":\"Input is too long for requested model.\"}", ErrorKind::ContextOverflow),
+            (403, b"<html>", ErrorKind::Upstream),
+            (503, b"", ErrorKind::Unavailable),
+            (500, b"[1]", ErrorKind::Upstream),
+        ] {
+            let failure = understand(StatusCode::from_u16(status).unwrap(), &HeaderMap::new(), body);
+            assert_eq!(failure.kind, kind, "{status}");
+            assert!(!failure.message.is_empty());
+        }
     }
 
     #[test]

@@ -36,8 +36,11 @@ pub fn read(
 }
 
 fn converse_head(body: &[u8]) -> Result<Option<u64>, Failure> {
-    let [messages, config] = json::members(body, ["messages", "inferenceConfig"])?;
+    let [messages, config, variables] =
+        json::members(body, ["messages", "inferenceConfig", "promptVariables"])?;
     match messages.and_then(|span| body.get(span.start)) {
+        // A stored prompt, which lies with Bedrock, brings its own.
+        None if variables.is_some() => {}
         None => return Err(At::Body.key("messages").wrong("required, but missing")),
         Some(b'[') => {}
         Some(_) => return Err(At::Body.key("messages").wrong("expected a list")),

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::wire::{At, Object, list, spell, string, union};
 
 /// What a media block holds.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Medium {
     Image,
     Document,
@@ -65,7 +65,7 @@ impl Medium {
     }
 
     /// The format Converse has for a MIME type.
-    fn format(self, media_type: &str) -> Option<&'static str> {
+    pub(super) fn format(self, media_type: &str) -> Option<&'static str> {
         FORMATS.iter().find(|row| row.0 == self && row.2 == media_type).map(|row| row.1)
     }
 }
@@ -102,7 +102,11 @@ fn read_source(value: Value, at: At<'_>, extra: &mut Extra) -> Result<MediaSourc
     match member.as_str() {
         "bytes" => string(value, at).map(MediaSource::Base64),
         "text" => string(value, at).map(MediaSource::Text),
-        "content" => read_pieces(value, at, extra).map(MediaSource::Text),
+        "content" => {
+            // Told apart from `text` by its spelling.
+            spell(extra, "content", value.clone());
+            read_pieces(value, at, extra).map(MediaSource::Text)
+        }
         // An S3 location, or a kind of source this version does not know.
         _ => Ok(MediaSource::Reference(Value::Object(Extra::from_iter([(member.clone(), value)])))),
     }

@@ -3,24 +3,35 @@
 //! [`operation`] knows every operation of the services `bedrock-runtime` and `bedrock`;
 //! [`inbound`] reads the bodies of the built ones (Converse here, a model family's own in
 //! `invoke`); [`reply`] writes answers as JSON or as event-stream frames; [`error`] and
-//! [`models`] say the rest. Nothing speaks *to* Bedrock yet: there is no `outbound`.
+//! [`models`] say the rest. [`outbound`] speaks to Bedrock: what comes from another dialect
+//! is adapted (`adapt`, `turns`), encoded (`encode`), and its reply decoded (`decode`).
 //!
 //! Sources: service models of botocore 1.44.5; the wire as boto3 1.44.5 and
 //! `@aws-sdk/client-bedrock-runtime` 3.1164.0 read it; both 2026-11-22.
 
+mod adapt;
 mod additional;
+mod answer;
 mod content;
 mod converse;
+mod decode;
+mod encode;
 pub mod error;
+mod family;
+mod home;
 pub mod inbound;
 mod invoke;
 mod media;
 pub mod models;
+mod names;
 pub mod operation;
 mod order;
+pub mod outbound;
+mod parameters;
 mod pointer;
 pub mod reply;
 mod stream;
+mod turns;
 mod whole;
 mod wire;
 

@@ -9,8 +9,9 @@ use message::{BlockHead, Call, Delta, Dialect, Event, FinishReason, Usage};
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::names::tool_use_id;
 use super::pointer;
-use super::whole::{redacted, stop_reason, tool_use_id, usage};
+use super::whole::{redacted, stop_reason, usage};
 use crate::framing::eventstream;
 
 /// Writes frames for events whose blocks come one after the other.

@@ -3,7 +3,10 @@
 
 mod decode;
 mod invoke;
+mod lossless;
+mod outbound;
 mod reply;
+mod streams;
 
 use std::sync::Arc;
 use std::time::Instant;

@@ -9,14 +9,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use message::{Block, BlockKind, Call, Completion, Dialect, FinishReason, ToolOrigin, Usage};
 use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
 
+use super::names::tool_use_id;
 use super::pointer;
-
-/// Longest `toolUseId`, in characters (all of them ASCII).
-const TOOL_USE_ID_CHARS_MAX: usize = 64;
-/// Of those, how many tell apart ids that had to be rewritten.
-const TOOL_USE_ID_DIGEST_CHARS: usize = 16;
 
 /// The response to Converse.
 pub(super) fn response(completion: Completion, call: &Call, latency_ms: u64) -> Value {
@@ -72,7 +67,7 @@ fn block(block: Block) -> Option<Value> {
 
 /// A tool's arguments as the object clients expect. No text means no arguments; what is
 /// not an object is wrapped, visibly, rather than lost.
-fn tool_input(input: String) -> Value {
+pub(super) fn tool_input(input: String) -> Value {
     if input.trim().is_empty() {
         return json!({});
     }
@@ -90,19 +85,6 @@ pub(super) fn redacted(data: &str) -> Cow<'_, str> {
         Ok(_) => Cow::Borrowed(data),
         Err(_) => Cow::Owned(BASE64.encode(data)),
     }
-}
-
-/// An id as Bedrock allows it. Other vendors' that are not are rewritten, the same id
-/// always to the same, so that call and result still pair.
-pub(super) fn tool_use_id(id: &str) -> Cow<'_, str> {
-    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | ':' | '-');
-    if !id.is_empty() && id.len() <= TOOL_USE_ID_CHARS_MAX && id.chars().all(allowed) {
-        return Cow::Borrowed(id);
-    }
-    let kept = id.chars().filter(|c| allowed(*c)).take(TOOL_USE_ID_CHARS_MAX - TOOL_USE_ID_DIGEST_CHARS - 1);
-    let digest = hex::encode(Sha256::digest(id));
-    let digest = digest.chars().take(TOOL_USE_ID_DIGEST_CHARS);
-    Cow::Owned(kept.chain(['-']).chain(digest).collect())
 }
 
 /// The nearest documented stop reason.

@@ -73,6 +73,7 @@ fn kind(value: &Value) -> &'static str {
 pub(super) struct Object<'a> {
     pub(super) at: At<'a>,
     members: Map<String, Value>,
+    came_empty: bool,
 }
 
 impl<'a> Object<'a> {
@@ -80,7 +81,8 @@ impl<'a> Object<'a> {
         match value {
             Value::Object(mut members) => {
                 members.retain(|_, member| !member.is_null());
-                Ok(Self { at, members })
+                let came_empty = members.is_empty();
+                Ok(Self { at, members, came_empty })
             }
             other => Err(at.expected("an object", &other)),
         }
@@ -89,6 +91,11 @@ impl<'a> Object<'a> {
     /// Takes a member out, if it is there.
     pub(super) fn take(&mut self, key: &str) -> Option<Value> {
         self.members.shift_remove(key)
+    }
+
+    /// Looks at a member without taking it.
+    pub(super) fn peek(&self, key: &str) -> Option<&Value> {
+        self.members.get(key)
     }
 
     /// Takes out a member that must be there.
@@ -143,6 +150,12 @@ impl<'a> Object<'a> {
     pub(super) fn rest(self) -> Extra {
         self.members
     }
+
+    /// What has not been taken, for [`leave`]: `None` if all was. An object that came
+    /// empty is left as one, so that it can be written again.
+    pub(super) fn left(self) -> Option<Extra> {
+        (self.came_empty || !self.members.is_empty()).then_some(self.members)
+    }
 }
 
 pub(super) fn string(value: Value, at: At<'_>) -> Result<String, Failure> {
@@ -176,17 +189,16 @@ pub(super) fn union(value: Value, at: At<'_>, known: &str) -> Result<(String, Va
     }
 }
 
-/// Puts what was left of an object back where it stood: at `path` below `extra`.
-pub(super) fn leave(extra: &mut Extra, path: &[&str], rest: Extra) {
+/// Puts what was [left](Object::left) of an object back where it stood: at `path` below
+/// `extra`.
+pub(super) fn leave(extra: &mut Extra, path: &[&str], rest: Option<Extra>) {
+    let Some(rest) = rest else { return };
     let Some((first, below)) = path.split_first() else {
         extra.extend(rest);
         return;
     };
-    if rest.is_empty() {
-        return;
-    }
     if let Value::Object(inner) = extra.entry(*first).or_insert_with(|| Value::Object(Map::new())) {
-        leave(inner, below, rest);
+        leave(inner, below, Some(rest));
     }
 }
 
@@ -238,9 +250,13 @@ mod tests {
     #[test]
     fn leftovers_go_back_to_their_place() {
         let mut extra = Extra::from_iter([("a".to_owned(), json!({"x": 1}))]);
-        leave(&mut extra, &["a", "b"], Extra::from_iter([("y".to_owned(), json!(2))]));
-        leave(&mut extra, &["c"], Extra::new());
-        assert_eq!(Value::Object(extra), json!({"a": {"x": 1, "b": {"y": 2}}}));
+        leave(&mut extra, &["a", "b"], Some(Extra::from_iter([("y".to_owned(), json!(2))])));
+        leave(&mut extra, &["c"], None);
+        let mut taken = Object::new(json!({"x": 1}), At::Body).unwrap();
+        taken.take("x");
+        leave(&mut extra, &["d"], taken.left());
+        leave(&mut extra, &["e"], Object::new(json!({}), At::Body).unwrap().left());
+        assert_eq!(Value::Object(extra), json!({"a": {"x": 1, "b": {"y": 2}}, "e": {}}));
     }
 
     #[test]

@@ -119,11 +119,20 @@ impl Decoder {
     /// [`DecodeError`]; the decoder is of no use after it.
     #[allow(clippy::should_implement_trait, reason = "an iterator cannot be fed between two items")]
     pub fn next(&mut self) -> Result<Option<Message>, DecodeError> {
+        Ok(self.next_with_bytes()?.map(|(_, message)| message))
+    }
+
+    /// The next whole message, and the bytes it is made of, to be forwarded as they are.
+    ///
+    /// # Errors
+    /// As [`next`](Self::next).
+    pub fn next_with_bytes(&mut self) -> Result<Option<(Bytes, Message)>, DecodeError> {
         if self.held.is_empty() {
             if let Some(lengths) = Lengths::read(&self.piece)?
                 && self.piece.len() >= lengths.total
             {
-                return parse(self.piece.split_to(lengths.total), lengths).map(Some);
+                let bytes = self.piece.split_to(lengths.total);
+                return parse(bytes.clone(), lengths).map(|message| Some((bytes, message)));
             }
             self.held.extend_from_slice(&mem::take(&mut self.piece));
             return Ok(None);
@@ -134,7 +143,8 @@ impl Decoder {
         if self.held.len() < lengths.total {
             return Ok(None);
         }
-        parse(self.held.split().freeze(), lengths).map(Some)
+        let bytes = self.held.split().freeze();
+        parse(bytes.clone(), lengths).map(|message| Some((bytes, message)))
     }
 
     /// Whether the stream stands between two messages: after its end, `false` means that

@@ -1,0 +1,203 @@
+//! What Converse has no member for, in the words of the model's own family: written as
+//! `additionalModelRequestFields`, the other half of `additional`, which reads them.
+//!
+//! A field that a family does not know makes Bedrock refuse the request, so only known
+//! ones are sent, and what is left out is listed. Sources: "Inference request parameters
+//! and response fields" and "Extended thinking" of the Amazon Bedrock user guide;
+//! `LiteLLM` 1.109.1's maps for `tool_choice`; read 2026-11-22.
+
+use message::{Chat, Effort, Reasoning, ToolChoice};
+use serde_json::{Value, json};
+
+use super::adapt::Losses;
+use super::additional::FIELD;
+use super::family::{Claude, Family};
+use super::pointer::PATHS;
+use super::wire::{At, leave, spell};
+
+/// Output tokens asked for beside the thinking when the client set no limit. Every Claude
+/// that thinks can produce as many.
+const MAX_TOKENS_DEFAULT: u64 = 8192;
+
+const UNKNOWN: &str = "this model has no parameter for it";
+
+/// Adds what the family has words for.
+pub(super) fn add(chat: &Chat, family: Family, adapted: &mut Chat, losses: &mut Losses) {
+    let mut fields = Fields { adapted, losses };
+    match family {
+        Family::Claude(claude) => claude_fields(chat, claude, &mut fields),
+        Family::Nova { thinks } => nova_fields(chat, thinks, &mut fields),
+        _ => fields.reason(chat, |reasoning| match (family, reasoning.effort) {
+            (Family::OpenAi { reasoning_effort: true }, Some(effort)) => {
+                Some(("reasoning_effort", Value::from(effort.word())))
+            }
+            _ => None,
+        }),
+    }
+    fields.count(chat, family);
+    let alone = chat.parallel_tool_calls == Some(false) && !chat.tools.is_empty();
+    if alone && !matches!(family, Family::Claude(_)) {
+        fields.lose("parallel_tool_calls");
+    }
+}
+
+struct Fields<'a> {
+    adapted: &'a mut Chat,
+    losses: &'a mut Losses,
+}
+
+impl Fields<'_> {
+    fn set(&mut self, name: &str, value: Value) {
+        leave(&mut self.adapted.extra, &[FIELD], Some([(name.to_owned(), value)].into_iter().collect()));
+    }
+
+    fn lose(&mut self, name: &str) {
+        self.losses.note(At::Body.key(name), UNKNOWN);
+    }
+
+    /// The parameters that are a number in every family, under its name for them.
+    fn count(&mut self, chat: &Chat, family: Family) {
+        let sampling = &chat.sampling;
+        let number = |number: &Option<serde_json::Number>, neutral: f64| {
+            number.clone().filter(|number| number.as_f64() != Some(neutral)).map(Value::Number)
+        };
+        let given = [
+            ("top_k", sampling.top_k.map(Value::from)),
+            ("min_p", sampling.min_p.clone().map(Value::Number)),
+            ("presence_penalty", number(&sampling.presence_penalty, 0.0)),
+            ("frequency_penalty", number(&sampling.frequency_penalty, 0.0)),
+            ("repetition_penalty", number(&sampling.repetition_penalty, 1.0)),
+            ("seed", sampling.seed.map(Value::from)),
+        ];
+        for (name, value) in given {
+            let Some(value) = value else { continue };
+            match (family, name) {
+                (Family::Claude(_) | Family::Mistral, "top_k") => self.set("top_k", value),
+                (Family::Nova { .. }, "top_k") => self.set("inferenceConfig", json!({ "topK": value })),
+                (Family::Command, "top_k") => self.set("k", value),
+                (
+                    Family::Command | Family::OpenAi { .. },
+                    "presence_penalty" | "frequency_penalty" | "seed",
+                ) => {
+                    self.set(name, value);
+                }
+                _ => self.lose(name),
+            }
+        }
+    }
+
+    /// Says how to think, if the family has a word for what was asked.
+    fn reason(&mut self, chat: &Chat, word: impl FnOnce(&Reasoning) -> Option<(&'static str, Value)>) {
+        let Some(reasoning) = &chat.reasoning else { return };
+        match word(reasoning) {
+            Some((name, value)) => self.set(name, value),
+            None if wanted(reasoning) => self.lose("reasoning"),
+            // Not to think is what a model without the word does.
+            None => {}
+        }
+    }
+}
+
+fn off(reasoning: &Reasoning) -> bool {
+    reasoning.enabled == Some(false) || reasoning.effort == Some(Effort::None)
+}
+
+fn wanted(reasoning: &Reasoning) -> bool {
+    !off(reasoning)
+        && (reasoning.enabled == Some(true)
+            || reasoning.effort.is_some()
+            || reasoning.budget_tokens.is_some())
+}
+
+fn claude_fields(chat: &Chat, claude: Claude, fields: &mut Fields<'_>) {
+    // The reply should say which stop sequence ended it.
+    if !chat.sampling.stop.is_empty() {
+        spell(&mut fields.adapted.extra, PATHS, json!(["/stop_sequence"]));
+    }
+    let choice = fields.adapted.tool_choice.clone();
+    if chat.parallel_tool_calls == Some(false) && !fields.adapted.tools.is_empty() {
+        let kind = match &choice {
+            Some(ToolChoice::Any) => json!({ "type": "any", "disable_parallel_tool_use": true }),
+            Some(ToolChoice::Named(name)) => {
+                json!({ "type": "tool", "name": name, "disable_parallel_tool_use": true })
+            }
+            _ => json!({ "type": "auto", "disable_parallel_tool_use": true }),
+        };
+        fields.set("tool_choice", kind);
+    }
+    let Some(reasoning) = &chat.reasoning else { return };
+    if off(reasoning) {
+        if claude.thinks() {
+            fields.set("thinking", json!({ "type": "disabled" }));
+        }
+        return;
+    }
+    if !wanted(reasoning) {
+        return;
+    }
+    // A forced call excludes thinking.
+    if !claude.thinks() || matches!(choice, Some(ToolChoice::Any | ToolChoice::Named(_))) {
+        return fields.lose("reasoning");
+    }
+    let budget = reasoning.budget_tokens.or_else(|| (!claude.adapts()).then(|| budget(reasoning.effort)));
+    match budget {
+        Some(budget) => {
+            fields.set("thinking", json!({ "type": "enabled", "budget_tokens": budget }));
+            // The limit counts the thinking, and must leave room for the answer.
+            let sampling = &mut fields.adapted.sampling;
+            if sampling.max_tokens.is_none_or(|limit| limit <= budget) {
+                sampling.max_tokens =
+                    Some(budget.saturating_add(sampling.max_tokens.unwrap_or(MAX_TOKENS_DEFAULT)));
+            }
+        }
+        None => fields.set("thinking", json!({ "type": "adaptive" })),
+    }
+    if let Some(effort) = reasoning.effort.filter(|_| claude.adapts()) {
+        let word = effort.max(Effort::Low).word();
+        let config = [("effort".to_owned(), Value::from(word))].into_iter().collect();
+        leave(&mut fields.adapted.extra, &["outputConfig"], Some(config));
+    }
+    steady(chat, fields);
+}
+
+/// A thinking Claude takes no temperature but 1, and neither `top_k` nor a narrow `top_p`.
+fn steady(chat: &Chat, fields: &mut Fields<'_>) {
+    let sampling = &mut fields.adapted.sampling;
+    if sampling.temperature.as_ref().is_some_and(|temperature| temperature.as_f64() != Some(1.0)) {
+        sampling.temperature = None;
+        fields.losses.note(At::Body.key("temperature"), "a thinking Claude takes 1 only");
+    }
+    let sampling = &mut fields.adapted.sampling;
+    if chat.sampling.top_p.as_ref().and_then(serde_json::Number::as_f64).is_some_and(|top_p| top_p < 0.95) {
+        sampling.top_p = None;
+        fields.losses.note(At::Body.key("top_p"), "a thinking Claude takes 0.95 and more only");
+    }
+}
+
+/// Tokens of thinking for an effort, for a Claude that wants them counted.
+fn budget(effort: Option<Effort>) -> u64 {
+    match effort {
+        Some(Effort::None | Effort::Minimal | Effort::Low) => 1024,
+        Some(Effort::High) => 16_384,
+        Some(Effort::XHigh | Effort::Max) => 32_768,
+        Some(Effort::Medium) | None => 8192,
+    }
+}
+
+fn nova_fields(chat: &Chat, thinks: bool, fields: &mut Fields<'_>) {
+    fields.reason(chat, |reasoning| {
+        if !thinks {
+            return None;
+        }
+        if off(reasoning) {
+            return Some(("reasoningConfig", json!({ "type": "disabled" })));
+        }
+        let effort = match reasoning.effort {
+            _ if !wanted(reasoning) => return None,
+            Some(Effort::None | Effort::Minimal | Effort::Low) => "low",
+            Some(Effort::Medium) | None => "medium",
+            Some(Effort::High | Effort::XHigh | Effort::Max) => "high",
+        };
+        Some(("reasoningConfig", json!({ "type": "enabled", "maxReasoningEffort": effort })))
+    });
+}
