@@ -27,8 +27,10 @@ pub(super) fn announce(listener: &TcpListener) -> Result<()> {
 pub(super) trait Proxy {
     fn name(&self) -> &'static str;
     fn pid(&self) -> u32;
-    /// Where and as whom to send this work; `None` if it cannot do it.
-    fn target(&self, work: Work) -> Option<Target>;
+    /// Where and as whom to send work.
+    fn target(&self) -> Target;
+    /// The work as this proxy does it.
+    fn does(&self, work: Work) -> Work;
 }
 
 /// A child process, ended when dropped.
@@ -85,8 +87,13 @@ impl Proxy for Floor {
         self.child.0.id()
     }
 
-    fn target(&self, work: Work) -> Option<Target> {
-        (!work.translates()).then(|| Target { address: self.address, key: String::new() })
+    fn target(&self) -> Target {
+        Target { address: self.address, key: String::new() }
+    }
+
+    /// It translates nothing: its client speaks as the upstream does.
+    fn does(&self, work: Work) -> Work {
+        work.untranslated()
     }
 }
 
@@ -125,8 +132,12 @@ impl Proxy for Outcrop {
         self.child.0.id()
     }
 
-    fn target(&self, _: Work) -> Option<Target> {
-        Some(Target { address: self.address, key: self.key.clone() })
+    fn target(&self) -> Target {
+        Target { address: self.address, key: self.key.clone() }
+    }
+
+    fn does(&self, work: Work) -> Work {
+        work
     }
 }
 

@@ -20,17 +20,23 @@ pub(super) enum Work {
     Tokens,
     OpenAiToAnthropic,
     AnthropicToOpenAi,
+    ConverseToOpenAi,
+    ResponsesToAnthropic,
+    TokensTranslated,
     OpenStreams,
 }
 
 impl Work {
-    pub(super) const ALL: [Self; 7] = [
+    pub(super) const ALL: [Self; 10] = [
         Self::SmallOpenAi,
         Self::SmallAnthropic,
         Self::LongPrompt,
         Self::Tokens,
         Self::OpenAiToAnthropic,
         Self::AnthropicToOpenAi,
+        Self::ConverseToOpenAi,
+        Self::ResponsesToAnthropic,
+        Self::TokensTranslated,
         Self::OpenStreams,
     ];
 
@@ -42,13 +48,21 @@ impl Work {
             Self::Tokens => "streamed token, OpenAI, 64 streams",
             Self::OpenAiToAnthropic => "OpenAI client to Anthropic upstream, 64 connections",
             Self::AnthropicToOpenAi => "Anthropic client to OpenAI upstream, 64 connections",
+            Self::ConverseToOpenAi => "Bedrock Converse client to OpenAI upstream, 64 connections",
+            Self::ResponsesToAnthropic => "OpenAI Responses client to Anthropic upstream, 64 connections",
+            Self::TokensTranslated => "streamed token, Anthropic client to OpenAI upstream, 64 streams",
             Self::OpenStreams => "memory per open stream",
         }
     }
 
-    /// The client's dialect is not the upstream's.
-    pub(super) const fn translates(self) -> bool {
-        matches!(self, Self::OpenAiToAnthropic | Self::AnthropicToOpenAi)
+    /// The work as a proxy does it that only forwards: the client speaks the upstream's dialect.
+    pub(super) const fn untranslated(self) -> Self {
+        match self {
+            Self::OpenAiToAnthropic | Self::ResponsesToAnthropic => Self::SmallAnthropic,
+            Self::AnthropicToOpenAi | Self::ConverseToOpenAi => Self::SmallOpenAi,
+            Self::TokensTranslated => Self::Tokens,
+            same => same,
+        }
     }
 
     const fn connections(self) -> usize {
@@ -56,18 +70,17 @@ impl Work {
     }
 
     const fn streams(self) -> bool {
-        matches!(self, Self::Tokens | Self::OpenStreams)
+        matches!(self, Self::Tokens | Self::TokensTranslated | Self::OpenStreams)
     }
 
     /// Units of work in one answer.
     const fn units(self) -> usize {
-        if matches!(self, Self::Tokens) { TOKENS } else { 1 }
+        if matches!(self, Self::Tokens | Self::TokensTranslated) { TOKENS } else { 1 }
     }
 
     fn request(self, target: &Target) -> Vec<u8> {
-        let anthropic = matches!(self, Self::SmallAnthropic | Self::AnthropicToOpenAi);
         let model = match self {
-            Self::SmallAnthropic | Self::OpenAiToAnthropic => "bench-anthropic",
+            Self::SmallAnthropic | Self::OpenAiToAnthropic | Self::ResponsesToAnthropic => "bench-anthropic",
             _ => "bench-openai",
         };
         let prompt = match self {
@@ -76,13 +89,24 @@ impl Work {
             _ => "Say hello.".to_owned(),
         };
         let stream = self.streams();
-        let body = format!(
-            r#"{{"model":"{model}","stream":{stream},"max_tokens":256,"messages":[{{"role":"user","content":"{prompt}"}}]}}"#
-        );
-        let (path, version) = if anthropic {
-            ("/v1/messages", "anthropic-version: 2023-06-01\r\n")
-        } else {
-            ("/v1/chat/completions", "")
+        let body = match self {
+            Self::ConverseToOpenAi => format!(
+                r#"{{"inferenceConfig":{{"maxTokens":256}},"messages":[{{"role":"user","content":[{{"text":"{prompt}"}}]}}]}}"#
+            ),
+            Self::ResponsesToAnthropic => {
+                format!(r#"{{"model":"{model}","store":false,"max_output_tokens":256,"input":"{prompt}"}}"#)
+            }
+            _ => format!(
+                r#"{{"model":"{model}","stream":{stream},"max_tokens":256,"messages":[{{"role":"user","content":"{prompt}"}}]}}"#
+            ),
+        };
+        let (path, version) = match self {
+            Self::SmallAnthropic | Self::AnthropicToOpenAi | Self::TokensTranslated => {
+                ("/v1/messages".to_owned(), "anthropic-version: 2023-06-01\r\n")
+            }
+            Self::ConverseToOpenAi => (format!("/model/{model}/converse"), ""),
+            Self::ResponsesToAnthropic => ("/v1/responses".to_owned(), ""),
+            _ => ("/v1/chat/completions".to_owned(), ""),
         };
         format!(
             "POST {path} HTTP/1.1\r\nhost: {}\r\nauthorization: Bearer {}\r\ncontent-type: application/json\r\n\

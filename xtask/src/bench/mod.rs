@@ -109,9 +109,7 @@ async fn gateway(options: Options) -> Result<()> {
                 continue;
             }
             for proxy in [&floor as &dyn Proxy, &outcrop] {
-                if let Some(sample) = measure(proxy, work, &options).await? {
-                    report.add(work, proxy.name(), sample);
-                }
+                report.add(work, proxy.name(), measure(proxy, work, &options).await?);
             }
         }
         println!("repetition {} of {} done", repetition + 1, options.repetitions);
@@ -126,25 +124,24 @@ async fn gateway(options: Options) -> Result<()> {
 /// Time for a proxy to warm up: connections open, caches filled.
 const WARM_UP: Duration = Duration::from_millis(500);
 
-/// `None` where the proxy cannot do the work (the floor translates nothing).
-async fn measure(proxy: &dyn Proxy, work: Work, options: &Options) -> Result<Option<Sample>> {
-    let Some(target) = proxy.target(work) else { return Ok(None) };
+async fn measure(proxy: &dyn Proxy, work: Work, options: &Options) -> Result<Sample> {
+    let (target, work) = (proxy.target(), proxy.does(work));
     Load::new(work, &target).run(WARM_UP).await?;
     let before = process::cpu(proxy.pid())?;
     let done = Load::new(work, &target).run(Duration::from_secs_f64(options.seconds)).await?;
     let spent = process::cpu(proxy.pid())?.since(before);
-    Ok(Some(Sample::Cpu {
+    Ok(Sample::Cpu {
         user_us: spent.user.as_secs_f64() * 1e6 / done as f64,
         system_us: spent.system.as_secs_f64() * 1e6 / done as f64,
         done,
-    }))
+    })
 }
 
 /// Streams opened before memory is first read: threads and pools are there by then.
 const FIRST_STREAMS: usize = 50;
 
 async fn open_streams(proxy: &dyn Proxy, count: usize) -> Result<Sample> {
-    let target = proxy.target(Work::OpenStreams).ok_or("every proxy holds streams")?;
+    let target = proxy.target();
     let _first = load::hold_streams(&target, FIRST_STREAMS).await?;
     let before = process::resident_bytes(proxy.pid())?;
     let _held = load::hold_streams(&target, count).await?;
