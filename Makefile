@@ -52,20 +52,29 @@ test: ## Set up everything, then lint, unit tests, real SDKs, fuzzing
 
 lint: compile ## Formatting, clippy, the walls
 	@cargo fmt --all --check
+	@cargo fmt --check --manifest-path conformance/rust/Cargo.toml
 	@cargo clippy --release --locked --workspace --all-targets -- -D warnings
 	@$(XTASK) tidy
 
 deny: ## Licences, sources and (where their database can be reached) advisories of every dependency
 	@command -v cargo-deny >/dev/null || cargo install --quiet --locked cargo-deny@0.20.2
 	@cargo deny --offline check --hide-inclusion-graph bans licenses sources
+	@cargo fetch --quiet --locked --manifest-path conformance/rust/Cargo.toml
+	@cargo deny --offline --config deny.toml --manifest-path conformance/rust/Cargo.toml \
+	 check --hide-inclusion-graph bans licenses sources
 	@if cargo deny fetch db >/dev/null 2>&1; then cargo deny check advisories; \
 	 else echo "advisories: their database cannot be reached from here, not checked"; fi
 
 unit: compile model ## Rust tests of every layer, with the real model
 	@cargo nextest run --release --locked --workspace
 
-conformance: compile model ## Official SDKs against a live server
+conformance: compile model conformance-rust ## Official SDKs and coding agents against a live server
 	@.venv/bin/python -m pytest -q conformance
+
+# A workspace of its own, compiled without optimisation: a minute of work, once.
+.PHONY: conformance-rust
+conformance-rust:
+	@cargo build --quiet --locked --manifest-path conformance/rust/Cargo.toml --target-dir target/conformance
 
 fuzz: compile ## Every fuzz target for FUZZ_SECONDS (60)
 	@$(XTASK) fuzz --seconds $(or $(FUZZ_SECONDS),60)
@@ -74,4 +83,4 @@ bench: compile ## The gateway against a bare proxy
 	@$(XTASK) bench gateway
 
 clean: ## Remove build results (models and keys stay)
-	@rm -rf target fuzz/target .venv conformance/js/node_modules
+	@rm -rf target fuzz/target .venv conformance/js/node_modules conformance/agents/node_modules

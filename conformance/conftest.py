@@ -15,7 +15,7 @@ import os
 import pytest
 
 from asks import MODEL
-from clients.javascript import DRIVERS
+from clients.driver import DRIVERS
 from outcrop import BINARY, RUNNING, Home, Server, clean_environment, user_home
 
 #: Small, so that refusing a larger body is quick to test.

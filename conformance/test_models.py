@@ -7,7 +7,7 @@ import pytest
 from asks import MODEL, ask
 from clients import EVERY, Anthropic, AnthropicBedrock, Boto3, JavaScript, OpenAI
 
-LISTING = [name for name, client in EVERY.items() if "anthropic-bedrock" not in name and name != "boto3-invoke"]
+LISTING = [name for name, client in EVERY.items() if client.lists]
 
 
 @pytest.mark.parametrize("name", LISTING)

@@ -9,6 +9,7 @@ from .base import Client
 from .boto import Boto3, Boto3Invoke
 from .javascript import JavaScript
 from .openai_sdk import OpenAI
+from .rust import Rust
 
 EVERY: dict[str, type[Client]] = {
     client.name: client
@@ -22,6 +23,8 @@ EVERY: dict[str, type[Client]] = {
         JavaScript.variant("js-h2-https", tls=True),
         JavaScript.variant("js-http1", handler="http1"),
         JavaScript.variant("js-bearer-https", credential="bearer", tls=True),
+        Rust,
+        Rust.variant("aws-rust-bearer", credential="bearer"),
         Anthropic,
         Anthropic.variant("anthropic-bearer-https", credential="bearer", tls=True),
         Anthropic.variant("anthropic-prefix", root="/anthropic"),
@@ -33,4 +36,4 @@ EVERY: dict[str, type[Client]] = {
     )
 }
 
-MAIN = {client.name: client for client in (Boto3, Boto3Invoke, JavaScript, Anthropic, AnthropicBedrock, OpenAI)}
+MAIN = {client.name: client for client in (Boto3, Boto3Invoke, JavaScript, Rust, Anthropic, AnthropicBedrock, OpenAI)}

@@ -102,6 +102,7 @@ class AnthropicBedrock(Anthropic):
     family = "anthropic-bedrock"
     signs = True
     counts = False
+    lists = False
 
     def sdk(self) -> Any:
         secret = (

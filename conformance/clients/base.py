@@ -31,6 +31,11 @@ class Client(abc.ABC):
     root: ClassVar[str] = ""
     #: Whether the SDK can count tokens.
     counts: ClassVar[bool] = True
+    #: Whether the SDK can list models.
+    lists: ClassVar[bool] = True
+    #: Whether schemas and tool inputs keep the order of their fields. Without it the model
+    #: reads another prompt each time.
+    ordered: ClassVar[bool] = True
     #: Whether requests are signed.
     signs: ClassVar[bool] = False
     #: end, length, stop_sequence, tool → the SDK's own words.

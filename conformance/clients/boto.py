@@ -137,6 +137,7 @@ class Boto3Invoke(Boto3):
     """InvokeModel and InvokeModelWithResponseStream, with Anthropic-family bodies."""
 
     name = "boto3-invoke"
+    lists = False
     finish = messages.FINISH
     operation = "InvokeModel"
 

@@ -6,97 +6,15 @@ signs `:authority`; the control-plane client speaks HTTP/1.1.
 
 from __future__ import annotations
 
-import base64
-import itertools
-import json
-import pathlib
-import queue
-import subprocess
-import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from asks import Answer, Ask, Problem, Recorder
-from outcrop import REPOSITORY, clean_environment
 
 from . import converse
 from .base import Client
 from .boto import REGION
-
-
-class JavaScriptError(Exception):
-    """What the SDK threw, as the driver described it."""
-
-    def __init__(self, thrown: dict[str, Any]):
-        super().__init__(thrown["message"])
-        self.thrown = thrown
-
-
-class Driver:
-    """One Node.js process; calls go in as lines of JSON and come back as lines of JSON."""
-
-    def __init__(self, authority: pathlib.Path):
-        folder = REPOSITORY / "conformance/js"
-        self._process = subprocess.Popen(
-            [REPOSITORY / ".venv/bin/node", "driver.mjs"],
-            cwd=folder,
-            env=clean_environment() | {"NODE_EXTRA_CA_CERTS": str(authority)},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-        )
-        self._answers: dict[int, queue.SimpleQueue] = {}
-        self._ids = itertools.count()
-        self._lock = threading.Lock()
-        threading.Thread(target=self._read, daemon=True).start()
-
-    def call(self, client: dict[str, Any], command: str, input: dict[str, Any], **options: Any) -> Iterator[dict]:
-        """Yields `{event, at}` for each event of a stream, then `{output}`."""
-        id = next(self._ids)
-        answers = self._answers[id] = queue.SimpleQueue()
-        line = json.dumps({"id": id, "client": client, "command": command, "input": pack(input), **options})
-        with self._lock:
-            self._process.stdin.write(line.encode() + b"\n")
-            self._process.stdin.flush()
-        try:
-            while True:
-                answer = answers.get(timeout=120)
-                if "error" in answer:
-                    raise JavaScriptError(answer["error"])
-                yield unpack(answer)
-                if "output" in answer:
-                    return
-        finally:
-            del self._answers[id]
-
-    def close(self) -> None:
-        self._process.stdin.close()
-        self._process.wait(30)
-
-    def _read(self) -> None:
-        for line in self._process.stdout:
-            answer = json.loads(line)
-            if answers := self._answers.get(answer["id"]):
-                answers.put(answer)
-
-
-class Drivers:
-    """A driver for each authority to trust (Node.js reads it once, at its start)."""
-
-    def __init__(self) -> None:
-        self._drivers: dict[pathlib.Path, Driver] = {}
-
-    def of(self, authority: pathlib.Path) -> Driver:
-        if authority not in self._drivers:
-            self._drivers[authority] = Driver(authority)
-        return self._drivers[authority]
-
-    def close(self) -> None:
-        for driver in self._drivers.values():
-            driver.close()
-        self._drivers.clear()
-
-
-DRIVERS = Drivers()
+from .driver import DRIVERS, Thrown, node, pack
 
 
 class JavaScript(Client):
@@ -128,7 +46,10 @@ class JavaScript(Client):
                 "accessKeyId": self.key.access_key_id,
                 "secretAccessKey": self.key.secret_access_key,
             }
-        return DRIVERS.of(self.server.ca).call(client, command, input, **options)
+        return self.driver().call(command, input, client=client, **options)
+
+    def driver(self) -> Any:
+        return DRIVERS.of(*node("driver.mjs", self.server.ca))
 
     def ask(self, ask: Ask) -> Answer:
         (reply,) = self.call("Converse", converse.request(ask))
@@ -169,29 +90,8 @@ class JavaScript(Client):
         return list(self.call("ListGuardrails", {}, service="control"))
 
     def describe(self, error: Exception) -> Problem | None:
-        if not isinstance(error, JavaScriptError) or not error.thrown["isServiceException"]:
+        if not isinstance(error, Thrown) or not error.thrown["isServiceException"]:
             return None
         thrown = error.thrown
         # The class is what `catch (e) { if (e instanceof X) }` would see.
         return Problem(thrown["class"], thrown["status"], thrown["name"], thrown["message"], thrown["requestId"])
-
-
-def pack(value: Any) -> Any:
-    """Bytes as `{"$bytes": base64}`, all through a JSON value."""
-    if isinstance(value, bytes):
-        return {"$bytes": base64.b64encode(value).decode()}
-    if isinstance(value, dict):
-        return {key: pack(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [pack(item) for item in value]
-    return value
-
-
-def unpack(value: Any) -> Any:
-    if isinstance(value, dict):
-        if value.keys() == {"$bytes"}:
-            return base64.b64decode(value["$bytes"])
-        return {key: unpack(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [unpack(item) for item in value]
-    return value
