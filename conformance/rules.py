@@ -1,0 +1,148 @@
+"""What the vendors refuse, as their API references document it: the types of a request
+(`shapes.py`, out of the vendor's SDK) and what types cannot say: which turn may follow
+which, what answers a tool call, what goes together.
+
+A scripted upstream that holds requests to these rules turns a wrong translation into a
+failed run, as the vendor's server would.
+
+Sources: `anthropic` 2.12.0, `openai` 3.54.0; platform.claude.com/docs, "Tool use" and
+"Extended thinking"; platform.openai.com/docs, "Function calling"; read 2026-11-22.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import anthropic.types as anthropic_types
+import anthropic.types.beta as anthropic_beta_types
+import openai.types.chat as openai_types
+
+import shapes
+
+
+class Broken(AssertionError):
+    """The rule that the request breaks."""
+
+
+def rule(holds: Any, text: str, *about: Any) -> None:
+    if not holds:
+        raise Broken(" ".join([text, *(f"{thing!r:.300}" for thing in about)]))
+
+
+# --- Anthropic Messages --------------------------------------------------------------
+
+#: Sampling parameters, which the API has and the SDK's types no longer show.
+ANTHROPIC_UNTYPED = {"temperature", "top_p", "top_k"}
+CACHE_MARKERS = 4
+THINKING_BUDGET_MIN_TOKENS = 1024
+
+
+def check_anthropic(body: dict[str, Any], beta: bool = False) -> None:
+    """`beta`: the request names beta features, so their fields may be there."""
+    kinds = anthropic_beta_types if beta else anthropic_types
+    kind = kinds.message_create_params
+    stream = kind.MessageCreateParamsStreaming if body.get("stream") else kind.MessageCreateParamsNonStreaming
+    shapes.check({name: value for name, value in body.items() if name not in ANTHROPIC_UNTYPED}, stream)
+    names = [tool["name"] for tool in body.get("tools", ()) if "name" in tool]
+    rule(all(re.fullmatch(r"[a-zA-Z0-9_-]{1,128}", name) for name in names), "tool names:", names)
+    rule(len(set(names)) == len(names), "tool names must be unique:", names)
+    rule("tool_choice" not in body or names, "tool_choice may only be given with tools")
+    rule(json.dumps(body).count('"cache_control": {') <= CACHE_MARKERS, "at most four cache_control markers")
+    anthropic_turns(body["messages"])
+    anthropic_thinking(body)
+
+
+def anthropic_turns(messages: list[dict[str, Any]]) -> None:
+    rule(messages and messages[0]["role"] == "user", "the first message must be the user's")
+    waiting: list[str] = []
+    before = ""
+    for message in messages:
+        rule(message["role"] != before, "roles must alternate:", [message["role"] for message in messages])
+        before = message["role"]
+        blocks = blocks_of(message["content"])
+        rule(blocks, "a message must have content")
+        rule(
+            all(block["text"].strip() for block in blocks if block["type"] == "text"),
+            "text blocks must hold more than white space:",
+            message,
+        )
+        if message["role"] == "system":
+            continue
+        results = [block["tool_use_id"] for block in blocks if block["type"] == "tool_result"]
+        rule(sorted(results) == sorted(waiting), "tool_use ids without a tool_result right after:", waiting, results)
+        kinds = [block["type"] for block in blocks[: len(results)]]
+        rule(set(kinds) <= {"tool_result"}, "tool_result blocks come first:", kinds)
+        waiting = [block["id"] for block in blocks if block["type"] == "tool_use"]
+        rule(not waiting or message["role"] == "assistant", "tool_use is the assistant's")
+        rule(all(re.fullmatch(r"[a-zA-Z0-9_-]+", id) for id in waiting), "tool_use ids:", waiting)
+        rule(len(set(waiting)) == len(waiting), "tool_use ids must be unique:", waiting)
+    rule(not waiting, "tool_use ids without a tool_result:", waiting)
+    if messages[-1]["role"] == "assistant":
+        last = blocks_of(messages[-1]["content"])[-1].get("text", "")
+        rule(last == last.rstrip(), "the last assistant text must not end with white space")
+
+
+def anthropic_thinking(body: dict[str, Any]) -> None:
+    thinking = body.get("thinking") or {"type": "disabled"}
+    if thinking["type"] == "disabled":
+        return
+    rule(body.get("temperature", 1) == 1, "temperature may only be 1 when thinking is enabled")
+    rule(body.get("top_k") is None, "top_k must be unset when thinking is enabled")
+    choice = body.get("tool_choice", {"type": "auto"})["type"]
+    rule(choice in ("auto", "none"), "thinking may not be enabled when tool_choice forces tool use:", choice)
+    rule(body["messages"][-1]["role"] != "assistant", "no prefilled answer when thinking is enabled")
+    if thinking["type"] == "enabled":
+        budget = thinking["budget_tokens"]
+        rule(THINKING_BUDGET_MIN_TOKENS <= budget < body["max_tokens"], "budget_tokens:", budget, body["max_tokens"])
+
+
+def blocks_of(content: Any) -> list[dict[str, Any]]:
+    return [{"type": "text", "text": content}] if isinstance(content, str) else list(content)
+
+
+# --- OpenAI Chat Completions ---------------------------------------------------------
+
+TOOLS_MAX = 128
+STOPS_MAX = 4
+
+
+def check_openai(body: dict[str, Any], beta: bool = False) -> None:
+    kind = openai_types.completion_create_params
+    shapes.check(body, kind.CompletionCreateParamsStreaming if body.get("stream") else kind.CompletionCreateParamsBase)
+    rule("stream_options" not in body or body.get("stream"), "stream_options is only allowed when streaming")
+    tools = body.get("tools")
+    rule(tools is None or 0 < len(tools) <= TOOLS_MAX, "tools: an empty array, or more than 128")
+    names = [tool[tool["type"]]["name"] for tool in tools or ()]
+    rule(all(re.fullmatch(r"[a-zA-Z0-9_-]{1,64}", name) for name in names), "tool names:", names)
+    rule(len(set(names)) == len(names), "tool names must be unique:", names)
+    for only_with_tools in ("tool_choice", "parallel_tool_calls"):
+        rule(only_with_tools not in body or tools, f"{only_with_tools} is only allowed when tools are given")
+    for tool in tools or ():
+        parameters = tool.get("function", {}).get("parameters")
+        rule(parameters is None or parameters.get("type") == "object", "schema must be of type object:", tool)
+    rule(len(body["stop"]) <= STOPS_MAX if isinstance(body.get("stop"), list) else True, "at most four stops")
+    for name, value in (body.get("metadata") or {}).items():
+        rule(len(name) <= 64 and len(value) <= 512, "metadata is too long:", name)
+    openai_turns(body["messages"])
+
+
+def openai_turns(messages: list[dict[str, Any]]) -> None:
+    rule(messages, "messages must not be empty")
+    waiting: list[str] = []
+    for message in messages:
+        if message["role"] == "tool":
+            id = message["tool_call_id"]
+            rule(id in waiting, "a tool message must answer a tool call right before it:", id, waiting)
+            waiting.remove(id)
+            continue
+        rule(not waiting, "tool_call_ids without an answering message:", waiting, message)
+        calls = message.get("tool_calls")
+        rule(calls is None or calls, "tool_calls: an empty array")
+        rule(message.get("content") is not None or calls or message.get("refusal"), "content is null:", message)
+        for call in calls or ():
+            json.loads(call["function"]["arguments"]) if call["type"] == "function" else None
+        waiting = [call["id"] for call in calls or ()]
+        rule(len(set(waiting)) == len(waiting), "tool call ids must be unique:", waiting)
+    rule(not waiting, "tool_call_ids without an answering message:", waiting)

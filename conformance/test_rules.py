@@ -1,0 +1,138 @@
+"""The scripted upstreams' own rules: a sound request passes, and each way to break one is
+seen. An upstream that let everything pass would prove nothing."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+
+import rules
+
+ANTHROPIC: dict[str, Any] = {
+    "model": "m",
+    "max_tokens": 2000,
+    "stream": True,
+    "temperature": 1,
+    "thinking": {"type": "enabled", "budget_tokens": 1024},
+    "system": [{"type": "text", "text": "Be brief.", "cache_control": {"type": "ephemeral"}}],
+    "tools": [{"name": "look", "description": "Looks.", "input_schema": {"type": "object", "properties": {}}}],
+    "messages": [
+        {"role": "user", "content": "Look."},
+        {
+            "role": "assistant",
+            "content": [
+                {"type": "thinking", "thinking": "So.", "signature": "s"},
+                {"type": "tool_use", "id": "a", "name": "look", "input": {}},
+                {"type": "tool_use", "id": "b", "name": "look", "input": {}},
+            ],
+        },
+        {
+            "role": "user",
+            "content": [
+                {"type": "tool_result", "tool_use_id": "b", "content": "2"},
+                {"type": "tool_result", "tool_use_id": "a", "content": [{"type": "text", "text": "1"}]},
+                {"type": "text", "text": "And?"},
+            ],
+        },
+    ],
+}
+
+CALL = {"id": "a", "type": "function", "function": {"name": "look", "arguments": "{}"}}
+OPENAI: dict[str, Any] = {
+    "model": "m",
+    "stream": True,
+    "stream_options": {"include_usage": True},
+    "temperature": 0.5,
+    "stop": ["END"],
+    "tools": [{"type": "function", "function": {"name": "look", "parameters": {"type": "object", "properties": {}}}}],
+    "messages": [
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": [{"type": "text", "text": "Look."}]},
+        {"role": "assistant", "content": None, "tool_calls": [CALL, CALL | {"id": "b"}]},
+        {"role": "tool", "tool_call_id": "b", "content": "2"},
+        {"role": "tool", "tool_call_id": "a", "content": "1"},
+    ],
+}
+
+
+def test_sound_requests_pass():
+    rules.check_anthropic(ANTHROPIC)
+    rules.check_openai(OPENAI)
+
+
+#: Where to put what (None: take it away), and words of the complaint.
+BROKEN_ANTHROPIC = {
+    "unknown-field": (("logit_bias",), {}, "no such field"),
+    "unknown-field-inside": (("tools", 0, "strictly"), True, "no such field"),
+    "missing-field": (("max_tokens",), None, "lacks"),
+    "wrong-type": (("max_tokens",), "many", "is no"),
+    "boolean-for-number": (("max_tokens",), True, "is no"),
+    "unknown-block": (("messages", 0, "content"), [{"type": "sound"}], "messages"),
+    "unknown-role": (("messages", 0, "role"), "developer", "role"),
+    "assistant-first": (("messages", 0), {"role": "assistant", "content": "x"}, "first message"),
+    "same-role-twice": (("messages", 1), {"role": "user", "content": "x"}, "alternate"),
+    "white-space": (("messages", 0, "content"), " \n", "white space"),
+    "missing-result": (("messages", 2, "content", 0), None, "without a tool_result"),
+    "unknown-result": (("messages", 2, "content", 0, "tool_use_id"), "c", "without a tool_result"),
+    "text-before-results": (("messages", 2, "content", 1), {"type": "text", "text": "x"}, "without a tool_result"),
+    "calls-at-the-end": (("messages", 2), None, "without a tool_result"),
+    "bad-tool-name": (("tools", 0, "name"), "look.up", "tool names"),
+    "forced-while-thinking": (("tool_choice",), {"type": "any"}, "forces"),
+    "cool-while-thinking": (("temperature",), 0.5, "temperature"),
+    "no-room-to-think": (("max_tokens",), 1024, "budget_tokens"),
+}
+BROKEN_OPENAI = {
+    "unknown-field": (("thinking",), {"type": "adaptive"}, "no such field"),
+    "unknown-field-inside": (("messages", 1, "content", 0, "cache_control"), {}, "no such field"),
+    "missing-field": (("messages", 3, "tool_call_id"), None, "lacks"),
+    "stream-options-alone": (("stream",), None, "stream_options"),
+    "no-tools": (("tools",), [], "empty array"),
+    "long-tool-name": (("tools", 0, "function", "name"), "x" * 65, "tool names"),
+    "schema-of-no-object": (("tools", 0, "function", "parameters"), {"type": "string"}, "type object"),
+    "five-stops": (("stop",), list("abcde"), "four stops"),
+    "unanswered": (("messages", 4), None, "without an answering"),
+    "unasked": (("messages", 4, "tool_call_id"), "c", "must answer"),
+    "empty-calls": (("messages", 2, "tool_calls"), [], "empty array"),
+    "half-arguments": (("messages", 2, "tool_calls", 0, "function", "arguments"), "{", "Expecting"),
+    "null-content": (("messages", 0, "content"), None, "lacks"),
+}
+
+
+def broken(body: dict[str, Any], where: tuple, what: Any) -> dict[str, Any]:
+    body = copy.deepcopy(body)
+    place = body
+    for step in where[:-1]:
+        place = place[step]
+    if what is None:
+        del place[where[-1]]
+    else:
+        place[where[-1]] = what
+    return body
+
+
+@pytest.mark.parametrize("where, what, says", BROKEN_ANTHROPIC.values(), ids=BROKEN_ANTHROPIC)
+def test_anthropic_refuses(where, what, says):
+    with pytest.raises(AssertionError, match=says):
+        rules.check_anthropic(broken(ANTHROPIC, where, what))
+
+
+@pytest.mark.parametrize("where, what, says", BROKEN_OPENAI.values(), ids=BROKEN_OPENAI)
+def test_openai_refuses(where, what, says):
+    with pytest.raises((AssertionError, ValueError), match=says):
+        rules.check_openai(broken(OPENAI, where, what))
+
+
+def test_anthropic_refuses_text_before_results():
+    body = copy.deepcopy(ANTHROPIC)
+    body["messages"][2]["content"].reverse()
+    with pytest.raises(rules.Broken, match="come first"):
+        rules.check_anthropic(body)
+
+
+def test_anthropic_refuses_beta_fields_unasked():
+    body = ANTHROPIC | {"context_management": {"edits": []}}
+    rules.check_anthropic(body, beta=True)
+    with pytest.raises(AssertionError, match="no such field"):
+        rules.check_anthropic(body)
