@@ -193,10 +193,11 @@ pub fn inbound(
             bedrock::inbound::read(dialect, operation, model.unwrap_or_default(), stream, body)
         }
         Dialect::Anthropic => anthropic::inbound::read(operation, body),
+        Dialect::OpenAiChat if operation == Operation::Embed => openai::embeddings::inbound::read(body),
         Dialect::OpenAiChat => openai::chat::inbound::read(operation, body),
-        Dialect::OpenAiResponses
-        | Dialect::OpenAiCompletions
-        | Dialect::Gemini
+        Dialect::OpenAiResponses => openai::responses::inbound::read(operation, body),
+        Dialect::OpenAiCompletions => openai::completions::inbound::read(body),
+        Dialect::Gemini
         | Dialect::Cohere
         | Dialect::Ollama => Err(Failure::unsupported(format!("{dialect} is not built"))),
     }
@@ -207,12 +208,12 @@ pub fn reply_encoder(call: &Call) -> Box<dyn ReplyEncoder> {
     match call.dialect {
         Dialect::BedrockConverse | Dialect::BedrockInvoke => bedrock::reply::encoder(call),
         Dialect::Anthropic => anthropic::reply::encoder(call),
-        Dialect::OpenAiChat
-        | Dialect::OpenAiResponses
-        | Dialect::OpenAiCompletions
-        | Dialect::Gemini
-        | Dialect::Cohere
-        | Dialect::Ollama => openai::chat::reply::encoder(call),
+        Dialect::OpenAiResponses => openai::responses::reply::encoder(call),
+        Dialect::OpenAiCompletions => openai::completions::reply::encoder(call),
+        Dialect::OpenAiChat if call.operation == Operation::Embed => openai::embeddings::reply::encoder(call),
+        Dialect::OpenAiChat | Dialect::Gemini | Dialect::Cohere | Dialect::Ollama => {
+            openai::chat::reply::encoder(call)
+        }
     }
 }
 
@@ -244,14 +245,17 @@ pub fn request_id_header(dialect: Dialect) -> HeaderName {
     }
 }
 
-/// Answers a request about models (lists, details).
+/// Answers a request about models (lists, details). Stored responses are whoever's who
+/// keeps them.
 ///
 /// # Errors
+/// [`Unsupported`](message::ErrorKind::Unsupported) for stored responses,
 /// [`NotFound`](message::ErrorKind::NotFound) for a model that is not there.
 pub fn command(command: &Command, models: &[ModelCard]) -> Result<Whole, Failure> {
     match command {
         Command::Bedrock(command) => bedrock::models::answer(command, models),
         Command::Models(command) => models::answer(command, models),
+        Command::Responses(_) => Err(Failure::unsupported("this server keeps no responses")),
     }
 }
 
@@ -261,6 +265,10 @@ pub fn outbound(dialect: Dialect, quirks: &Quirks) -> Option<Box<dyn Outbound>> 
         Dialect::BedrockConverse => Some(Box::new(bedrock::outbound::Bedrock)),
         Dialect::Anthropic => Some(Box::new(anthropic::outbound::Anthropic(*quirks))),
         Dialect::OpenAiChat => Some(Box::new(openai::chat::outbound::OpenAiChat(*quirks))),
+        Dialect::OpenAiResponses => Some(Box::new(openai::responses::outbound::OpenAiResponses)),
+        Dialect::OpenAiCompletions => {
+            Some(Box::new(openai::completions::outbound::OpenAiCompletions(*quirks)))
+        }
         _ => None,
     }
 }

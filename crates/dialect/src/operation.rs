@@ -45,13 +45,15 @@ pub enum Ask {
     },
 }
 
-/// A request about models.
+/// A request about models, or about what they answered.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Command {
     /// Bedrock's control plane.
     Bedrock(bedrock::models::Command),
     /// `/v1/models`, shared by Anthropic and OpenAI: one answer satisfies both SDKs.
     Models(models::Command),
+    /// OpenAI's stored responses.
+    Responses(openai::responses::resource::Command),
 }
 
 /// Whether servers of a dialect can be asked for an operation.

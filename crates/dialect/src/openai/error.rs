@@ -39,6 +39,14 @@ pub(super) fn object(failure: &Failure) -> Value {
     json!({"error": {"message": failure.message, "type": kind, "param": failure.param, "code": code}})
 }
 
+/// The `code` and the message, for shapes of other names.
+pub(super) fn code(failure: &Failure) -> &'static str {
+    match face(failure) {
+        (_, _, Some(code)) => code,
+        _ => "invalid_request",
+    }
+}
+
 /// Status, `type` and `code`.
 fn face(failure: &Failure) -> (StatusCode, &'static str, Option<&'static str>) {
     const INVALID: &str = "invalid_request_error";
@@ -51,8 +59,11 @@ fn face(failure: &Failure) -> (StatusCode, &'static str, Option<&'static str>) {
         ErrorKind::Unauthenticated(fault) => (StatusCode::UNAUTHORIZED, INVALID, Some(auth_code(fault))),
         ErrorKind::PermissionDenied => (StatusCode::FORBIDDEN, "permission_error", Some("permission_denied")),
         ErrorKind::NotFound => {
-            let code =
-                if failure.param.as_deref() == Some("model") { "model_not_found" } else { "not_found" };
+            let code = match failure.param.as_deref() {
+                Some("model") => "model_not_found",
+                Some("previous_response_id") => "previous_response_not_found",
+                _ => "not_found",
+            };
             (StatusCode::NOT_FOUND, INVALID, Some(code))
         }
         ErrorKind::RateLimited => {
@@ -152,7 +163,7 @@ pub(super) fn cut() -> Failure {
 
 /// The answer is not what this dialect says.
 pub(super) fn nonsense(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Failure {
-    Failure::new(ErrorKind::Upstream, "the model's server sent something that is not a chat completion")
+    Failure::new(ErrorKind::Upstream, "the model's server sent something that is not an answer of this dialect")
         .with_cause(cause)
 }
 

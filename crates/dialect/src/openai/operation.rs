@@ -1,6 +1,6 @@
 //! OpenAI's paths → what is asked.
 //!
-//! Chat Completions is built; every other resource of the service is known by name, so
+//! What models answer is built; every other resource of the service is known by name, so
 //! that its clients learn at once that it is not. `/v1/models` stands in
 //! [`models`](crate::models), shared with Anthropic.
 //!
@@ -8,21 +8,20 @@
 
 use message::{Dialect, Operation};
 
+use super::responses;
 use crate::{Ask, RequestHead};
 
 /// First path segment of each resource that is not built, and its name.
-const UNBUILT: [(&str, &str); 27] = [
+const UNBUILT: [(&str, &str); 24] = [
     ("agents", "Agents"),
     ("assistants", "Assistants"),
     ("audio", "Audio"),
     ("batches", "Batches"),
     ("chatkit", "ChatKit"),
-    ("completions", "Completions (legacy)"),
     ("containers", "Containers"),
     ("content_provenance_checks", "Content provenance checks"),
     ("conversations", "Conversations"),
     ("decisions", "Decisions"),
-    ("embeddings", "Embeddings"),
     ("evals", "Evals"),
     ("files", "Files"),
     ("fine_tuning", "Fine-tuning"),
@@ -32,7 +31,6 @@ const UNBUILT: [(&str, &str); 27] = [
     ("organization", "Organization administration"),
     ("projects", "Project administration"),
     ("realtime", "Realtime"),
-    ("responses", "Responses"),
     ("safety", "Safety"),
     ("skills", "Skills"),
     ("threads", "Threads"),
@@ -46,12 +44,16 @@ pub fn route(request: &RequestHead<'_>, path: &str) -> Option<Ask> {
     let dialect = Dialect::OpenAiChat;
     let rest = path.strip_prefix("/v1/")?;
     let unbuilt = |operation| Some(Ask::Unbuilt { dialect, operation });
+    let call = |dialect, operation| Some(Ask::Call { dialect, operation, model: None, stream: false });
+    if let Some(below) = rest.strip_prefix("responses").filter(|below| below.is_empty() || below.starts_with('/')) {
+        return responses::resource::route(request, below);
+    }
     match (request.method, rest) {
-        ("POST", "chat/completions") => {
-            Some(Ask::Call { dialect, operation: Operation::Chat, model: None, stream: false })
-        }
+        ("POST", "chat/completions") => call(dialect, Operation::Chat),
+        ("POST", "completions") => call(Dialect::OpenAiCompletions, Operation::Chat),
+        ("POST", "embeddings") => call(dialect, Operation::Embed),
         ("GET", "chat/completions") => unbuilt("Stored chat completions"),
-        (_, "chat/completions") => Some(Ask::Unknown { dialect, wrong_method: true }),
+        (_, "chat/completions" | "completions" | "embeddings") => Some(Ask::Unknown { dialect, wrong_method: true }),
         (_, stored) if stored.starts_with("chat/completions/") => unbuilt("Stored chat completions"),
         _ => {
             let first = rest.split('/').next().unwrap_or_default();
@@ -84,10 +86,6 @@ mod tests {
     #[test]
     fn what_is_not_built_is_known_by_name() {
         for (method, path, name) in [
-            ("POST", "/v1/responses", "Responses"),
-            ("GET", "/v1/responses/resp_1/input_items", "Responses"),
-            ("POST", "/openai/v1/embeddings", "Embeddings"),
-            ("POST", "/v1/completions", "Completions (legacy)"),
             ("GET", "/v1/chat/completions", "Stored chat completions"),
             ("DELETE", "/v1/chat/completions/c1", "Stored chat completions"),
             ("POST", "/v1/fine_tuning/jobs", "Fine-tuning"),

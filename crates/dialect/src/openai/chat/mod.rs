@@ -5,7 +5,6 @@ pub mod encode;
 pub mod inbound;
 pub mod outbound;
 pub mod reply;
-mod spelling;
 pub mod wire;
 
 use super::{error, names};

@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 
 use super::encode::{encode, quirks};
 use super::{decode, error};
+use crate::openai::embeddings;
 use crate::{Outbound, Outgoing, Quirks, ReplyDecoder, json};
 
 /// Request headers of a same-dialect client that are sent on. Credentials and the
@@ -29,28 +30,45 @@ impl Outbound for OpenAiChat {
     }
 
     fn encode(&self, call: &Call, model: &str) -> Result<Outgoing, Failure> {
-        if call.operation == Operation::CountTokens {
-            return Err(Failure::unsupported(
-                "this model's server speaks Chat Completions, which cannot count tokens without generating",
-            ));
-        }
         let home = call.dialect == Dialect::OpenAiChat;
+        let path = match call.operation {
+            Operation::Chat => "/chat/completions",
+            Operation::Embed => "/embeddings",
+            Operation::CountTokens => {
+                return Err(Failure::unsupported(
+                    "this model's server speaks Chat Completions, which cannot count tokens without generating",
+                ));
+            }
+            Operation::Rerank => {
+                return Err(Failure::unsupported(
+                    "this model's server speaks Chat Completions, which has no ranking",
+                ));
+            }
+        };
         let (body, dropped) = match (home, &call.head.model_span) {
             (true, _) if quirks::concerns(self.0, &call.body) => adapted(call, model, self.0)?,
             (true, Some(_)) if call.head.model == model => (vec![call.body.clone()], Vec::new()),
             (true, Some(span)) => (json::splice(&call.body, span.clone(), model).into(), Vec::new()),
             _ => {
-                let encoded = encode(call.chat()?, &call.head, model, self.0)?;
-                let body = serde_json::to_vec(&encoded.body).map_err(Failure::internal)?;
-                (vec![Bytes::from(body)], encoded.dropped)
+                let (body, dropped) = match call.operation {
+                    Operation::Embed => embeddings::encode::encode(call.embed()?, model)?,
+                    _ => {
+                        let encoded = encode(call.chat()?, &call.head, model, self.0)?;
+                        (encoded.body, encoded.dropped)
+                    }
+                };
+                let body = serde_json::to_vec(&body).map_err(Failure::internal)?;
+                (vec![Bytes::from(body)], dropped)
             }
         };
-        let path = "/chat/completions".to_owned();
-        Ok(Outgoing { path, headers: request_headers(call, home), body, dropped, home })
+        Ok(Outgoing { path: path.to_owned(), headers: request_headers(call, home), body, dropped, home })
     }
 
     fn decoder(&self, call: &Call, home: bool) -> Box<dyn ReplyDecoder> {
-        decode::decoder(call, home)
+        match call.operation {
+            Operation::Embed => embeddings::decode::decoder(call, home),
+            _ => decode::decoder(call, home),
+        }
     }
 
     fn failure(&self, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Failure {

@@ -161,7 +161,7 @@ impl Answer {
 }
 
 /// The server's word → the hub's. `home` counts with the same function.
-pub(super) fn finish(word: String, stop_reason: Option<Value>) -> (FinishReason, Option<String>) {
+pub(in crate::openai) fn finish(word: String, stop_reason: Option<Value>) -> (FinishReason, Option<String>) {
     let reason = match word.as_str() {
         "stop" => match stop_reason {
             Some(Value::String(stop)) => return (FinishReason::StopSequence, Some(stop)),
@@ -186,7 +186,7 @@ fn text_of(content: Value) -> Option<String> {
     }
 }
 
-fn token_logprob(wire: &wire::TokenLogprob) -> TokenLogprob {
+pub(in crate::openai) fn token_logprob(wire: &wire::TokenLogprob) -> TokenLogprob {
     let top = wire.top_logprobs.iter().flatten();
     let top =
         top.map(|one| TopLogprob { token: bytes_of(one), logprob: one.logprob.unwrap_or(f32::NEG_INFINITY) });

@@ -3,10 +3,10 @@
 //! Four ways in: streamed or whole, decoded or (when the client speaks this dialect too)
 //! forwarded as they came while `home` reads what the layers count.
 
-mod answer;
-mod home;
+pub(in crate::openai) mod answer;
+pub(in crate::openai) mod home;
 mod tool_calls;
-mod whole;
+pub(in crate::openai) mod whole;
 
 use bytes::Bytes;
 use message::{Call, Event, Failure};

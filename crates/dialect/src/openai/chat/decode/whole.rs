@@ -49,13 +49,13 @@ fn number_calls(choice: &mut wire::Choice) {
 
 /// A body gathered from pieces; one piece is not copied.
 #[derive(Default)]
-pub(super) struct Body {
+pub(in crate::openai) struct Body {
     pieces: Vec<Bytes>,
     len: usize,
 }
 
 impl Body {
-    pub(super) fn push(&mut self, piece: Bytes) -> Result<(), Failure> {
+    pub(in crate::openai) fn push(&mut self, piece: Bytes) -> Result<(), Failure> {
         self.len += piece.len();
         if self.len > WHOLE_BYTES_MAX {
             return Err(nonsense(format!("an answer larger than {WHOLE_BYTES_MAX} bytes")));
@@ -66,7 +66,7 @@ impl Body {
         Ok(())
     }
 
-    pub(super) fn take(&mut self) -> Bytes {
+    pub(in crate::openai) fn take(&mut self) -> Bytes {
         match std::mem::take(&mut self.pieces).as_slice() {
             [one] => one.clone(),
             many => {

@@ -10,7 +10,7 @@ use message::{Block, BlockKind, Chat, Failure, Message, Role};
 use serde_json::{Map, Value, json};
 
 use super::Encoder;
-use crate::openai::chat::spelling::note;
+use crate::openai::spelling::note;
 use crate::openai::names;
 
 /// Stands between text blocks that become one string: many servers of this dialect take

@@ -14,9 +14,10 @@ mod tool;
 use ::message::{Chat, Dialect, Dropped, Extra, Failure, Head, said};
 use serde_json::{Map, Value, json};
 
+pub(in crate::openai) use self::options::effort_for;
 pub(super) use self::options::write_format;
 pub(super) use self::tool::write_choice;
-use super::spelling::{note, unseal};
+use crate::openai::spelling::{note, unseal};
 use crate::Quirks;
 
 /// A request body, and what it leaves out.
@@ -63,6 +64,16 @@ pub fn encode(chat: &Chat, head: &Head, model: &str, quirks: Quirks) -> Result<E
     // One field can be left out for two reasons: the first will do.
     dropped.dedup_by(|later, earlier| later.path == earlier.path);
     Ok(Encoded { body, dropped })
+}
+
+/// Writes the settings that the older interface shares; at its home, too, what is noted of
+/// them is taken up.
+pub(in crate::openai) fn write_settings(chat: &Chat, quirks: Quirks) -> (Map<String, Value>, Vec<Dropped>) {
+    let home = chat.home == Dialect::OpenAiCompletions;
+    let mut encoder = Encoder { home, home_dialect: chat.home, quirks, dropped: Vec::new() };
+    let mut body = Map::new();
+    encoder.options(chat, &mut body);
+    (body, encoder.dropped)
 }
 
 struct Encoder {

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use super::Encoder;
 use crate::Quirk;
 use crate::openai::chat::inbound::parse_format;
-use crate::openai::chat::spelling::note;
+use crate::openai::spelling::note;
 use crate::openai::names;
 
 /// The name given to a schema whose client gave none: the dialect requires one.
@@ -127,7 +127,7 @@ fn sampling(sampling: &Sampling, body: &mut Map<String, Value>) {
     }
 }
 
-const fn effort_for(budget_tokens: u64) -> Effort {
+pub(in crate::openai) const fn effort_for(budget_tokens: u64) -> Effort {
     if budget_tokens <= LOW_BUDGET_TOKENS {
         Effort::Low
     } else if budget_tokens <= MEDIUM_BUDGET_TOKENS {

@@ -4,7 +4,7 @@ use message::{Block, BlockKind, CacheMarker, Dialect, Failure, Media, MediaSourc
 use serde_json::{Map, Value, json};
 
 use super::{Encoder, refuse};
-use crate::openai::chat::spelling::note;
+use crate::openai::spelling::note;
 
 impl Encoder {
     /// One content part; `None` where it has to be left out.

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Encoder, refuse};
 use crate::openai::chat::inbound::parse_choice;
-use crate::openai::chat::spelling::note;
+use crate::openai::spelling::note;
 
 impl Encoder {
     /// Writes the tools, the choice and whether several may be called at once.

@@ -6,9 +6,9 @@
 use message::{Block, BlockKind, Dialect, Extra, Failure, Message, Role, ToolOrigin};
 use serde_json::Value;
 
-use super::fields::{At, Fields};
+use crate::openai::fields::{At, Fields};
 use super::part::{content, keep_rest};
-use crate::openai::chat::spelling::seal;
+use crate::openai::spelling::seal;
 
 /// Decodes one message. `legacy_call` is the id given to the last `function_call`, which
 /// the dialect pairs with its result by name only.

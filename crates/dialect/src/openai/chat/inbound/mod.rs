@@ -1,6 +1,5 @@
 //! A client's body → [`Head`] in one pass, and on demand → [`Chat`].
 
-mod fields;
 mod message;
 mod options;
 mod part;
@@ -9,8 +8,8 @@ mod tool;
 use ::message::{Call, Chat, Decode, Dialect, Extra, Failure, Head, Operation, OutputFormat, ToolChoice};
 use serde_json::{Map, Value};
 
-use self::fields::{At, Fields};
-use super::spelling::seal;
+use crate::openai::fields::{At, Fields};
+use crate::openai::spelling::seal;
 use crate::{Inbound, json};
 
 /// Reads the shallow facts of a body. `messages` is asked for so that a body that names
@@ -67,6 +66,15 @@ pub(super) fn decode_body(body: &[u8]) -> Result<Chat, Failure> {
     Ok(chat)
 }
 
+/// Decodes the settings that the older interface shares.
+pub(in crate::openai) fn settings(
+    fields: &mut Fields<'_>,
+    chat: &mut Chat,
+    notes: &mut Extra,
+) -> Result<(), Failure> {
+    options::options(fields, chat, notes)
+}
+
 /// Reads a `response_format`, for whoever has one in hand.
 pub(super) fn parse_format(value: &Value) -> Result<OutputFormat, Failure> {
     options::format(At::Root.field("response_format"), value)
@@ -102,7 +110,7 @@ pub(super) struct ReplyOptions {
 
 impl ReplyOptions {
     pub(super) fn of(chat: &Chat) -> Self {
-        let note = |name| super::spelling::note(&chat.extra, name);
+        let note = |name| crate::openai::spelling::note(&chat.extra, name);
         let include_usage = note("stream_options").and_then(|options| options.get("include_usage"));
         Self {
             include_usage: include_usage == Some(&Value::Bool(true)),

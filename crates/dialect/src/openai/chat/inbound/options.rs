@@ -3,7 +3,7 @@
 use message::{Chat, Dropped, Effort, Extra, Failure, OutputFormat, Reasoning};
 use serde_json::{Number, Value};
 
-use super::fields::{At, Fields};
+use crate::openai::fields::{At, Fields};
 use crate::openai::chat::encode::write_format;
 
 /// Most alternatives per token that `top_logprobs` may ask for.

@@ -3,8 +3,8 @@
 use message::{Block, BlockKind, CacheMarker, Dialect, Extra, Failure, Media, MediaSource};
 use serde_json::{Value, json};
 
-use super::fields::{At, Fields};
-use crate::openai::chat::spelling::seal;
+use crate::openai::fields::{At, Fields};
+use crate::openai::spelling::seal;
 
 /// A message's content: blocks, and whether it was a bare string (or not there at all).
 pub(super) fn content(fields: &mut Fields<'_>) -> Result<(Vec<Block>, bool), Failure> {

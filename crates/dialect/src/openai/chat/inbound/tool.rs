@@ -3,7 +3,7 @@
 use message::{Chat, Extra, Failure, Tool, ToolChoice, ToolKind};
 use serde_json::Value;
 
-use super::fields::{At, Fields};
+use crate::openai::fields::{At, Fields};
 use super::part::{cache_marker, keep_rest};
 use crate::openai::chat::encode::write_choice;
 

@@ -112,7 +112,7 @@ fn finish_word(reason: &FinishReason, refusal_shown: bool, options: ReplyOptions
 }
 
 /// The dialect counts cached tokens into the prompt, and reasoning into the completion.
-fn usage(usage: &message::Usage) -> Value {
+pub(in crate::openai) fn usage(usage: &message::Usage) -> Value {
     json!({
         "prompt_tokens": usage.total_input(),
         "completion_tokens": usage.total_output(),

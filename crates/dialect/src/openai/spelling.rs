@@ -1,6 +1,6 @@
 //! Notes on how a client spelled what the hub holds in fields of its own.
 //!
-//! Chat Completions has several spellings for one meaning (`max_tokens` and
+//! The dialect has several spellings for one meaning (`max_tokens` and
 //! `max_completion_tokens`, a stop string or a list of them, `functions` and `tools`).
 //! `inbound` decodes the meaning and notes an unusual spelling under [`SPELLING`];
 //! `encode` uses the note again as long as it still means what the hub says. So a decoded
