@@ -163,8 +163,11 @@ pub(super) fn cut() -> Failure {
 
 /// The answer is not what this dialect says.
 pub(super) fn nonsense(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Failure {
-    Failure::new(ErrorKind::Upstream, "the model's server sent something that is not an answer of this dialect")
-        .with_cause(cause)
+    Failure::new(
+        ErrorKind::Upstream,
+        "the model's server sent something that is not an answer of this dialect",
+    )
+    .with_cause(cause)
 }
 
 /// An error as servers of this dialect write it: OpenAI's object, a bare string, or

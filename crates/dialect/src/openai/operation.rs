@@ -45,7 +45,9 @@ pub fn route(request: &RequestHead<'_>, path: &str) -> Option<Ask> {
     let rest = path.strip_prefix("/v1/")?;
     let unbuilt = |operation| Some(Ask::Unbuilt { dialect, operation });
     let call = |dialect, operation| Some(Ask::Call { dialect, operation, model: None, stream: false });
-    if let Some(below) = rest.strip_prefix("responses").filter(|below| below.is_empty() || below.starts_with('/')) {
+    if let Some(below) =
+        rest.strip_prefix("responses").filter(|below| below.is_empty() || below.starts_with('/'))
+    {
         return responses::resource::route(request, below);
     }
     match (request.method, rest) {
@@ -53,7 +55,9 @@ pub fn route(request: &RequestHead<'_>, path: &str) -> Option<Ask> {
         ("POST", "completions") => call(Dialect::OpenAiCompletions, Operation::Chat),
         ("POST", "embeddings") => call(dialect, Operation::Embed),
         ("GET", "chat/completions") => unbuilt("Stored chat completions"),
-        (_, "chat/completions" | "completions" | "embeddings") => Some(Ask::Unknown { dialect, wrong_method: true }),
+        (_, "chat/completions" | "completions" | "embeddings") => {
+            Some(Ask::Unknown { dialect, wrong_method: true })
+        }
         (_, stored) if stored.starts_with("chat/completions/") => unbuilt("Stored chat completions"),
         _ => {
             let first = rest.split('/').next().unwrap_or_default();

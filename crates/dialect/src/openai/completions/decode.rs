@@ -59,7 +59,10 @@ impl Logprobs {
         let tokens = self.tokens.unwrap_or_default().into_iter().enumerate();
         let tokens = tokens.map(|(place, token)| {
             let top = tops.get(place).and_then(Option::as_ref).into_iter().flatten();
-            #[allow(clippy::cast_possible_truncation, reason = "log-probabilities are single precision in the hub")]
+            #[allow(
+                clippy::cast_possible_truncation,
+                reason = "log-probabilities are single precision in the hub"
+            )]
             let top = top.filter_map(|(token, logprob)| {
                 Some(TopLogprob { token: token.clone().into_bytes(), logprob: logprob.as_f64()? as f32 })
             });

@@ -87,7 +87,11 @@ fn prompt(fields: &mut Fields<'_>, chat: &mut Chat, notes: &mut Extra) -> Result
                 if !(texts || ids(&prompts) || lists) {
                     return Err(at.fault("expected a string, an array of strings, or token ids"));
                 }
-                let why = if texts { "it continues one prompt per call" } else { "its tokens are others; send text" };
+                let why = if texts {
+                    "it continues one prompt per call"
+                } else {
+                    "its tokens are others; send text"
+                };
                 chat.essential.push(Dropped { path: "prompt".to_owned(), why });
                 fields.put("prompt", prompts.into());
                 return Ok(());

@@ -76,7 +76,9 @@ impl ReplyEncoder for Encoder {
 
     fn event(&mut self, event: Event, out: &mut Vec<u8>) {
         match event {
-            Event::Delta { delta: Delta::Text { text, logprobs }, .. } => self.chunk(&text, &logprobs, None, out),
+            Event::Delta { delta: Delta::Text { text, logprobs }, .. } => {
+                self.chunk(&text, &logprobs, None, out)
+            }
             Event::Usage(usage) => self.usage = Some(usage),
             Event::Finish { reason, .. } => self.chunk("", &[], Some(finish_word(&reason)), out),
             Event::Frame(frame) => out.extend_from_slice(&frame.bytes),

@@ -91,7 +91,9 @@ fn floats(vector: Vector) -> Result<Vec<f32>, Failure> {
         Vector::Base64(text) => text,
     };
     let bytes = STANDARD.decode(text).map_err(nonsense)?;
-    let (floats, []) = bytes.as_chunks::<4>() else { return Err(nonsense("an embedding that ends inside a number")) };
+    let (floats, []) = bytes.as_chunks::<4>() else {
+        return Err(nonsense("an embedding that ends inside a number"));
+    };
     Ok(floats.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect())
 }
 

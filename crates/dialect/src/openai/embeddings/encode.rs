@@ -39,7 +39,10 @@ pub fn encode(embed: &Embed, model: &str) -> Result<(Map<String, Value>, Vec<Dro
         body.insert("user".to_owned(), user.into());
     }
     if home {
-        body.extend(note(&embed.extra, "encoding_format").map(|format| ("encoding_format".to_owned(), format.clone())));
+        body.extend(
+            note(&embed.extra, "encoding_format")
+                .map(|format| ("encoding_format".to_owned(), format.clone())),
+        );
         unseal(&embed.extra, &mut body);
         return Ok((body, dropped));
     }

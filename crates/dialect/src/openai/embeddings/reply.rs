@@ -35,7 +35,8 @@ impl ReplyEncoder for Encoder {
 
     fn whole(&mut self, completion: Completion) -> Whole {
         let as_base64 = self.call.embed().is_ok_and(|embed| {
-            crate::openai::spelling::note(&embed.extra, "encoding_format").is_some_and(|format| format == "base64")
+            crate::openai::spelling::note(&embed.extra, "encoding_format")
+                .is_some_and(|format| format == "base64")
         });
         let data = completion.embeddings.iter().enumerate().map(|(index, vector)| {
             let embedding = if as_base64 { base64(vector).into() } else { Value::from(vector.clone()) };

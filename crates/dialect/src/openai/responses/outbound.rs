@@ -2,14 +2,17 @@
 //!
 //! The base URL ends in the version (`…/v1`), as everywhere in OpenAI's world.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use memchr::memmem;
-use message::{Call, Dialect, Failure, Operation};
+use message::{BlockKind, Call, Chat, Dialect, Dropped, Failure, Operation, Role, Sealer};
 
 use super::decode;
 use super::encode::encode;
 use crate::openai::error;
+use crate::openai::spelling::note;
 use crate::{Outbound, Outgoing, ReplyDecoder, json};
 
 /// Request headers of a same-dialect client that are sent on. Credentials and the
@@ -49,12 +52,15 @@ impl Outbound for OpenAiResponses {
             (true, Some(_)) if call.head.model == model => (vec![call.body.clone()], Vec::new()),
             (true, Some(span)) => (json::splice(&call.body, span.clone(), model).into(), Vec::new()),
             _ => {
-                let mut encoded = encode(call.chat()?, &call.head, model)?;
+                let (chat, mut dropped) =
+                    if home { theirs(call.chat()?) } else { (Cow::Borrowed(call.chat()?), Vec::new()) };
+                let mut encoded = encode(&chat, &call.head, model)?;
                 if call.operation == Operation::CountTokens {
                     NOT_COUNTED.into_iter().for_each(|name| drop(encoded.body.shift_remove(name)));
                 }
                 let body = serde_json::to_vec(&encoded.body).map_err(Failure::internal)?;
-                (vec![Bytes::from(body)], encoded.dropped)
+                dropped.append(&mut encoded.dropped);
+                (vec![Bytes::from(body)], dropped)
             }
         };
         Ok(Outgoing { path: path.to_owned(), headers: request_headers(call, home), body, dropped, home })
@@ -84,6 +90,34 @@ const NOT_COUNTED: [&str; 8] = [
     "safety_identifier",
     "stream",
 ];
+
+/// The conversation without what other vendors sealed, and with what was compacted here in
+/// plain words: OpenAI's own servers refuse the one and cannot read the other.
+fn theirs(chat: &Chat) -> (Cow<'_, Chat>, Vec<Dropped>) {
+    let mut chat = chat.clone();
+    let mut dropped = Vec::new();
+    for (index, message) in chat.messages.iter_mut().enumerate() {
+        if note(&message.extra, "compaction").is_some() {
+            message.extra.clear();
+        }
+        let mut place = 0;
+        message.content.retain(|block| {
+            let keep = match &block.kind {
+                BlockKind::Thinking { signature: Some(seal), .. } => Sealer::read(seal).0 == Sealer::OpenAi,
+                BlockKind::RedactedThinking(_) => false,
+                _ => true,
+            };
+            if !keep {
+                let path = format!("messages.{index}.content.{place}");
+                dropped.push(Dropped { path, why: "thinking that only its own vendor can read" });
+            }
+            place += 1;
+            keep
+        });
+    }
+    chat.messages.retain(|message| !message.content.is_empty() || message.role != Role::Assistant);
+    (Cow::Owned(chat), dropped)
+}
 
 fn request_headers(call: &Call, home: bool) -> Vec<(HeaderName, HeaderValue)> {
     let accept = if call.head.stream { "text/event-stream" } else { "application/json" };

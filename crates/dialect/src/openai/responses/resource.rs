@@ -85,7 +85,11 @@ pub(in crate::openai) fn route(request: &RequestHead<'_>, rest: &str) -> Option<
 }
 
 fn query<'a>(query: &'a str, name: &'a str) -> Option<&'a str> {
-    query.split('&').filter_map(|pair| pair.split_once('=')).find(|(key, _)| *key == name).map(|(_, value)| value)
+    query
+        .split('&')
+        .filter_map(|pair| pair.split_once('='))
+        .find(|(key, _)| *key == name)
+        .map(|(_, value)| value)
 }
 
 fn events_after(text: &str) -> Option<i64> {

@@ -62,7 +62,9 @@ pub fn input_items(call: &Call) -> Result<Vec<Value>, Failure> {
     let items = match input {
         None => Vec::new(),
         Some(Value::String(said)) => {
-            vec![json!({"type": "message", "role": "user", "content": [{"type": "input_text", "text": said}]})]
+            vec![
+                json!({"type": "message", "role": "user", "content": [{"type": "input_text", "text": said}]}),
+            ]
         }
         Some(Value::Array(items)) => items,
         Some(other) => return Err(at.expected("a string or an array of items", &other)),
@@ -77,7 +79,11 @@ pub fn input_items(call: &Call) -> Result<Vec<Value>, Failure> {
         if item["type"] == "message"
             && let Some(Value::String(said)) = item.get("content")
         {
-            let kind = if item.get("role").is_some_and(|role| role == "assistant") { "output_text" } else { "input_text" };
+            let kind = if item.get("role").is_some_and(|role| role == "assistant") {
+                "output_text"
+            } else {
+                "input_text"
+            };
             let part = json!([{"type": kind, "text": said}]);
             item.insert("content".to_owned(), part);
         }
@@ -150,7 +156,9 @@ pub fn list(mut items: Vec<Value>, page: &Page) -> Whole {
     let id = |item: &Value| item.get("id").and_then(Value::as_str).map(str::to_owned);
     let start = match &page.after {
         None => 0,
-        Some(after) => items.iter().position(|item| id(item).as_ref() == Some(after)).map_or(items.len(), |at| at + 1),
+        Some(after) => {
+            items.iter().position(|item| id(item).as_ref() == Some(after)).map_or(items.len(), |at| at + 1)
+        }
     };
     let end = items.len().min(start + page.limit);
     let shown = &items[start..end];

@@ -10,8 +10,8 @@ use message::{Block, BlockKind, Chat, Failure, Message, Role};
 use serde_json::{Map, Value, json};
 
 use super::Encoder;
-use crate::openai::spelling::note;
 use crate::openai::names;
+use crate::openai::spelling::note;
 
 /// Stands between text blocks that become one string: many servers of this dialect take
 /// nothing else where no picture is involved.

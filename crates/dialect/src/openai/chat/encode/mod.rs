@@ -17,8 +17,8 @@ use serde_json::{Map, Value, json};
 pub(in crate::openai) use self::options::effort_for;
 pub(super) use self::options::write_format;
 pub(super) use self::tool::write_choice;
-use crate::openai::spelling::{note, unseal};
 use crate::Quirks;
+use crate::openai::spelling::{note, unseal};
 
 /// A request body, and what it leaves out.
 #[derive(Debug, PartialEq)]

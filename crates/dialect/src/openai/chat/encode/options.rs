@@ -6,8 +6,8 @@ use serde_json::{Map, Value, json};
 use super::Encoder;
 use crate::Quirk;
 use crate::openai::chat::inbound::parse_format;
-use crate::openai::spelling::note;
 use crate::openai::names;
+use crate::openai::spelling::note;
 
 /// The name given to a schema whose client gave none: the dialect requires one.
 const FORMAT_NAME: &str = "response";

@@ -6,8 +6,8 @@
 use message::{Block, BlockKind, Dialect, Extra, Failure, Message, Role, ToolOrigin};
 use serde_json::Value;
 
-use crate::openai::fields::{At, Fields};
 use super::part::{content, keep_rest};
+use crate::openai::fields::{At, Fields};
 use crate::openai::spelling::seal;
 
 /// Decodes one message. `legacy_call` is the id given to the last `function_call`, which

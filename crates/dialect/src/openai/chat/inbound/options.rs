@@ -3,8 +3,8 @@
 use message::{Chat, Dropped, Effort, Extra, Failure, OutputFormat, Reasoning};
 use serde_json::{Number, Value};
 
-use crate::openai::fields::{At, Fields};
 use crate::openai::chat::encode::write_format;
+use crate::openai::fields::{At, Fields};
 
 /// Most alternatives per token that `top_logprobs` may ask for.
 const TOP_LOGPROBS_MAX: u8 = 20;

@@ -3,9 +3,9 @@
 use message::{Chat, Extra, Failure, Tool, ToolChoice, ToolKind};
 use serde_json::Value;
 
-use crate::openai::fields::{At, Fields};
 use super::part::{cache_marker, keep_rest};
 use crate::openai::chat::encode::write_choice;
+use crate::openai::fields::{At, Fields};
 
 /// Decodes the tools and the choice among them.
 pub(super) fn tools(fields: &mut Fields<'_>, chat: &mut Chat, notes: &mut Extra) -> Result<(), Failure> {

@@ -247,11 +247,23 @@ impl Answer {
     }
 
     /// A part's whole text, in case no piece of it came.
-    fn unsaid(&mut self, place: Place, kind: Kind, text: String, events: &mut Vec<Event>) -> Result<(), Failure> {
+    fn unsaid(
+        &mut self,
+        place: Place,
+        kind: Kind,
+        text: String,
+        events: &mut Vec<Event>,
+    ) -> Result<(), Failure> {
         if self.find(place).is_some() { Ok(()) } else { self.text(place, kind, text, &[], events) }
     }
 
-    fn thinking(&mut self, place: Place, part: u64, text: String, events: &mut Vec<Event>) -> Result<(), Failure> {
+    fn thinking(
+        &mut self,
+        place: Place,
+        part: u64,
+        text: String,
+        events: &mut Vec<Event>,
+    ) -> Result<(), Failure> {
         if text.is_empty() {
             return Ok(());
         }

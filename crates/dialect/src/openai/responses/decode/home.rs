@@ -38,7 +38,10 @@ impl Kind {
     fn of(name: &[u8]) -> Self {
         match name {
             b"response.created" | b"response.in_progress" | b"response.queued" => Self::Prelude,
-            b"response.completed" | b"response.incomplete" | b"response.failed" | b"error"
+            b"response.completed"
+            | b"response.incomplete"
+            | b"response.failed"
+            | b"error"
             | b"response.cancelled" => Self::Last,
             _ => Self::Other,
         }
@@ -101,7 +104,11 @@ fn seen_in(response: &Response) -> Seen {
     Seen {
         usage: response.usage.as_ref().map(super::wire::Usage::buckets),
         finish: ended.then(|| {
-            let calls = response.output.iter().flatten().any(|item| item.kind.ends_with("tool_call") || item.kind == "function_call");
+            let calls = response
+                .output
+                .iter()
+                .flatten()
+                .any(|item| item.kind.ends_with("tool_call") || item.kind == "function_call");
             match finish(response) {
                 FinishReason::EndTurn if calls => FinishReason::ToolUse,
                 reason => reason,

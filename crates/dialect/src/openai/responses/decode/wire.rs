@@ -152,7 +152,8 @@ impl Usage {
         let details = self.input_tokens_details.unwrap_or_default();
         let cached = details.cached_tokens.unwrap_or(0).min(input);
         let written = details.cache_write_tokens.unwrap_or(0).min(input - cached);
-        let reasoning = self.output_tokens_details.unwrap_or_default().reasoning_tokens.unwrap_or(0).min(output);
+        let reasoning =
+            self.output_tokens_details.unwrap_or_default().reasoning_tokens.unwrap_or(0).min(output);
         message::Usage {
             input_tokens: input - cached - written,
             cache_read_tokens: cached,

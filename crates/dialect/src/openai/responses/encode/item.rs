@@ -3,11 +3,13 @@
 //! The model's turns fall apart into items again: each call and each piece of reasoning is
 //! one, neighbouring text is one. Reasoning goes back only under this vendor's own seal.
 
-use message::{Block, BlockKind, Chat, Failure, Message, Role, Sealer};
+use message::{Block, BlockKind, Chat, Dialect, Failure, Message, Role, Sealer};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
 use super::Encoder;
+use crate::openai::responses::inbound::{ADDITIONAL_TOOLS, BOOKKEEPING};
+use crate::openai::responses::stored::COMPACTION;
 use crate::openai::responses::{ANTHROPIC_SEAL, REDACTED};
 use crate::openai::spelling::note;
 use crate::openai::{custom, names};
@@ -49,7 +51,15 @@ impl Encoder {
                 _ => self.spoken(&path, message, &mut items)?,
             }
         }
-        body.insert("input".to_owned(), items.into());
+        let offers = note(&chat.extra, ADDITIONAL_TOOLS).filter(|_| self.home).and_then(Value::as_array);
+        for offer in offers.into_iter().flatten() {
+            let place = offer[0].as_u64().and_then(|place| usize::try_from(place).ok());
+            items.insert(place.unwrap_or(0).min(items.len()), offer[1].clone());
+        }
+        let was_there = !items.is_empty() || !self.home || note(&chat.extra, "empty input").is_some();
+        if was_there {
+            body.insert("input".to_owned(), items.into());
+        }
         Ok(())
     }
 
@@ -67,6 +77,14 @@ impl Encoder {
             }
         }
         if parts.is_empty() && any_result {
+            return Ok(());
+        }
+        if let (Some(id), Some(text)) = (
+            note(&message.extra, "compaction").filter(|_| self.home),
+            message.content.first().and_then(Block::as_text),
+        ) {
+            let sealed = format!("{COMPACTION}{text}");
+            items.push(json!({"type": "compaction", "id": id, "encrypted_content": sealed}));
             return Ok(());
         }
         let role = match message.role {
@@ -87,7 +105,9 @@ impl Encoder {
     }
 
     fn result(&mut self, path: &str, block: &Block) -> Result<Value, Failure> {
-        let BlockKind::ToolResult { id, content, plain, is_error } = &block.kind else { return Ok(Value::Null) };
+        let BlockKind::ToolResult { id, content, plain, is_error } = &block.kind else {
+            return Ok(Value::Null);
+        };
         let mut parts = Vec::new();
         for (index, block) in content.iter().enumerate() {
             let path = format!("{path}.content.{index}");
@@ -120,7 +140,9 @@ impl Encoder {
         for (index, block) in message.content.iter().enumerate() {
             let path = format!("{path}.content.{index}");
             let item = match &block.kind {
-                BlockKind::Thinking { text, signature } => self.reasoning(&path, block, text, signature.as_deref()),
+                BlockKind::Thinking { text, signature } => {
+                    self.reasoning(&path, block, text, signature.as_deref())
+                }
                 BlockKind::RedactedThinking(data) if self.home => {
                     Some(self.sealed(&path, block, "", Some(format!("{REDACTED}{data}"))))
                 }
@@ -128,8 +150,12 @@ impl Encoder {
                     self.drop(&*path, "thinking that only its own vendor can read");
                     None
                 }
-                BlockKind::ToolUse { id, name, input, .. } => Some(self.call(&path, block, [id, name, input])),
-                BlockKind::Opaque { dialect: message::Dialect::OpenAiResponses, value } if note(&block.extra, "item").is_none() && is_item(value) => {
+                BlockKind::ToolUse { id, name, input, .. } => {
+                    Some(self.call(&path, block, [id, name, input]))
+                }
+                BlockKind::Opaque { dialect: Dialect::OpenAiResponses, value }
+                    if note(&block.extra, "part").is_none() =>
+                {
                     Some(value.clone())
                 }
                 _ => {
@@ -188,7 +214,8 @@ impl Encoder {
                 item.extend(noted(name).map(|value| (name.to_owned(), value)));
             }
         } else {
-            let summary = if text.is_empty() { json!([]) } else { json!([{"type": "summary_text", "text": text}]) };
+            let summary =
+                if text.is_empty() { json!([]) } else { json!([{"type": "summary_text", "text": text}]) };
             item.insert("summary".to_owned(), summary);
         }
         if let Some(seal) = seal {
@@ -240,7 +267,7 @@ impl Encoder {
         if !self.home {
             return;
         }
-        for name in super::super::inbound::BOOKKEEPING {
+        for name in BOOKKEEPING {
             if let Some(value) = notes.and_then(|notes| notes.get(name)) {
                 item.insert(name.to_owned(), value.clone());
             }
@@ -255,11 +282,6 @@ impl Encoder {
 
 /// Hexadecimal digits of an id made here.
 const ID_DIGITS: usize = 48;
-
-/// An unknown item, rather than an unknown part of a message.
-fn is_item(value: &Value) -> bool {
-    value.is_object()
-}
 
 /// A `message` item of the model under way.
 struct Said {

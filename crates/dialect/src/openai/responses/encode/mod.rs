@@ -43,7 +43,8 @@ pub fn encode(chat: &Chat, head: &Head, model: &str) -> Result<Encoded, Failure>
     encoder.tools(chat, &mut body)?;
     encoder.options(chat, head, &mut body);
     if home {
-        let notes = super::inbound::HANDLED.into_iter().filter_map(|name| Some((name, note(&chat.extra, name)?)));
+        let notes =
+            super::inbound::HANDLED.into_iter().filter_map(|name| Some((name, note(&chat.extra, name)?)));
         body.extend(notes.map(|(name, value)| (name.to_owned(), value.clone())));
         unseal(&chat.extra, &mut body);
     } else {

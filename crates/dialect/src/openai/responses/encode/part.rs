@@ -100,7 +100,8 @@ fn document(path: &str, media: &Media, home: bool) -> Result<Value, Failure> {
             return Ok(json!({"type": "input_text", "text": text}));
         }
         MediaSource::Reference(_) => {
-            let id = file_id(media).ok_or_else(|| refuse(path, "a document's bytes must be in the request"))?;
+            let id =
+                file_id(media).ok_or_else(|| refuse(path, "a document's bytes must be in the request"))?;
             part.insert("file_id".to_owned(), id.clone());
         }
     }

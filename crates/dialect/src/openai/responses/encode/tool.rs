@@ -14,6 +14,9 @@ impl Encoder {
         let mut tools: Vec<Value> = Vec::with_capacity(chat.tools.len());
         let mut open: Option<&Value> = None;
         for (index, tool) in chat.tools.iter().enumerate() {
+            if self.home && note(&tool.extra, "item").is_some() {
+                continue;
+            }
             let Some(written) = self.tool(index, tool) else { continue };
             let namespace = note(&tool.extra, "namespace").filter(|_| self.home);
             match (namespace, tools.last_mut()) {
@@ -40,7 +43,10 @@ impl Encoder {
             _ => true,
         };
         if !self.home && !named_is_there {
-            return Err(refuse("tool_choice", "the tool that must be called cannot be offered to this model"));
+            return Err(refuse(
+                "tool_choice",
+                "the tool that must be called cannot be offered to this model",
+            ));
         }
         let any_tools = !tools.is_empty();
         if any_tools {
@@ -59,9 +65,8 @@ impl Encoder {
     fn choice(&self, chat: &Chat, body: &mut Map<String, Value>) {
         let Some(choice) = &chat.tool_choice else { return };
         let noted = |name| note(&chat.extra, name).filter(|_| self.home);
-        let unchanged = |note: &&Value| {
-            parse_choice(At::Root, note).is_ok_and(|parsed| parsed.choice == *choice)
-        };
+        let unchanged =
+            |note: &&Value| parse_choice(At::Root, note).is_ok_and(|parsed| parsed.choice == *choice);
         let note = noted("tool_choice").filter(unchanged);
         if let (Some(_), Some(all)) = (note, noted("tools")) {
             body.insert("tools".to_owned(), all.clone());

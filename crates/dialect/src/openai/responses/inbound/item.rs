@@ -6,20 +6,30 @@
 //! how `encode` finds the items again.
 
 use message::{Block, BlockKind, Chat, Dialect, Dropped, Extra, Failure, Message, Role, Sealer, ToolOrigin};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::part;
 use super::tool::flat_name;
 use crate::openai::custom;
 use crate::openai::fields::{At, Fields};
+use crate::openai::responses::stored::COMPACTION;
 use crate::openai::responses::{ANTHROPIC_SEAL, REDACTED};
 use crate::openai::spelling::seal;
 
+/// An item that offers tools (newer Codex models get all of theirs so): they join the
+/// others, and the item is noted with its place.
+pub(in crate::openai::responses) const ADDITIONAL_TOOLS: &str = "additional_tools";
+
 /// Fields of items that say which item it is or how far it got: nothing a model reads.
-pub(in crate::openai::responses) const BOOKKEEPING: [&str; 6] = ["id", "status", "type", "phase", "created_by", "caller"];
+pub(in crate::openai::responses) const BOOKKEEPING: [&str; 6] =
+    ["id", "status", "type", "phase", "created_by", "caller"];
 
 /// Decodes `input`.
-pub(super) fn conversation(fields: &mut Fields<'_>, chat: &mut Chat, notes: &mut Extra) -> Result<(), Failure> {
+pub(super) fn conversation(
+    fields: &mut Fields<'_>,
+    chat: &mut Chat,
+    notes: &mut Extra,
+) -> Result<(), Failure> {
     let at = fields.at;
     let at = at.field("input");
     match fields.take("input") {
@@ -29,8 +39,20 @@ pub(super) fn conversation(fields: &mut Fields<'_>, chat: &mut Chat, notes: &mut
             chat.messages.push(Message::text(Role::User, text));
         }
         Some(Value::Array(items)) => {
+            let mut tools = Vec::new();
             for (index, value) in items.into_iter().enumerate() {
-                item(at.item(index), value, chat)?;
+                if value.get("type").is_some_and(|kind| kind == ADDITIONAL_TOOLS) {
+                    super::tool::additional(at.item(index), &value, index, chat)?;
+                    tools.push(json!([index, value]));
+                } else {
+                    item(at.item(index), value, chat)?;
+                }
+            }
+            if chat.messages.is_empty() && tools.is_empty() {
+                notes.insert("empty input".to_owned(), true.into());
+            }
+            if !tools.is_empty() {
+                notes.insert(ADDITIONAL_TOOLS.to_owned(), tools.into());
             }
         }
         Some(other) => return Err(at.expected("a string or an array of items", &other)),
@@ -58,15 +80,32 @@ fn item(at: At<'_>, value: Value, chat: &mut Chat) -> Result<(), Failure> {
         "function_call_output" => output(fields, chat, Extra::new()),
         "custom_tool_call_output" => output(fields, chat, note("custom", true.into())),
         _ => {
+            if let (COMPACTION_ITEM, Some(summary)) = (kind.as_str(), summary(&fields)) {
+                let notes = note(COMPACTION_ITEM, fields.peek("id").cloned().unwrap_or_default());
+                let message =
+                    Message { extra: seal(Extra::new(), notes), ..Message::text(Role::User, summary) };
+                chat.messages.push(message);
+                return Ok(());
+            }
             if kind == "item_reference" {
                 let path = at.to_string();
-                chat.essential.push(Dropped { path, why: "the item is kept by the vendor; send the item itself" });
+                chat.essential
+                    .push(Dropped { path, why: "the item is kept by the vendor; send the item itself" });
             }
             let kind = BlockKind::Opaque { dialect: Dialect::OpenAiResponses, value: fields.rest().into() };
             models_turn(chat).content.push(Block::new(kind));
             Ok(())
         }
     }
+}
+
+/// An earlier conversation in short. The service's own is sealed, ours is not.
+const COMPACTION_ITEM: &str = "compaction";
+
+/// The summary in a compaction that was made here.
+fn summary(fields: &Fields<'_>) -> Option<String> {
+    let sealed = fields.peek("encrypted_content")?.as_str()?;
+    Some(sealed.strip_prefix(COMPACTION)?.to_owned())
 }
 
 fn note(name: &str, value: Value) -> Extra {

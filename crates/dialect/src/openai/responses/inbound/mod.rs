@@ -8,7 +8,7 @@ mod tool;
 use ::message::{Call, Chat, Decode, Dialect, Dropped, ErrorKind, Extra, Failure, Head, Operation};
 use serde_json::{Map, Value};
 
-pub(super) use self::item::BOOKKEEPING;
+pub(super) use self::item::{ADDITIONAL_TOOLS, BOOKKEEPING};
 pub(super) use self::options::{parse_format, parse_reasoning};
 pub(super) use self::tool::{Spoken, parse_choice};
 use crate::openai::fields::{At, Fields};
@@ -85,8 +85,9 @@ pub(super) fn decode_body(body: &[u8]) -> Result<Chat, Failure> {
         chat.system = vec![::message::Block::text(instructions)];
         chat.system_plain = true;
     }
+    let choice = tool::tools(&mut fields, &mut chat, &mut notes)?;
     item::conversation(&mut fields, &mut chat, &mut notes)?;
-    tool::tools(&mut fields, &mut chat, &mut notes)?;
+    tool::choose(choice, &mut chat, &mut notes);
     options::options(&mut fields, &mut chat, &mut notes)?;
     for (name, why) in ESSENTIAL {
         if fields.peek(name).is_some_and(|value| !value.is_null()) {

@@ -41,7 +41,10 @@ fn part(at: At<'_>, value: Value) -> Result<Block, Failure> {
         _ => {
             fields.put("type", word.into());
             let value = Value::Object(fields.rest());
-            return Ok(Block::new(BlockKind::Opaque { dialect: Dialect::OpenAiResponses, value }));
+            let kind = BlockKind::Opaque { dialect: Dialect::OpenAiResponses, value };
+            // Among the model's blocks there are unknown items, too.
+            let extra = seal(Extra::new(), Extra::from_iter([("part".to_owned(), true.into())]));
+            return Ok(Block { kind, cache: None, extra });
         }
     };
     Ok(Block { kind, cache: None, extra: seal(fields.rest(), notes) })
@@ -88,8 +91,8 @@ fn linked(at: &At<'_>, url: String, name: Option<String>) -> Result<Media, Failu
     let Some(data) = url.strip_prefix("data:") else {
         return Ok(Media { media_type: None, name, source: MediaSource::Url(url) });
     };
-    let (media_type, data) = split(data)
-        .ok_or_else(|| at.fault("a data: URL must be `data:<media type>;base64,<data>`"))?;
+    let (media_type, data) =
+        split(data).ok_or_else(|| at.fault("a data: URL must be `data:<media type>;base64,<data>`"))?;
     Ok(Media { media_type, name, source: MediaSource::Base64(data) })
 }
 

@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use message::{Chat, Extra, Failure, Tool, ToolChoice, ToolKind};
 use serde_json::Value;
 
+use super::item::ADDITIONAL_TOOLS;
 use crate::openai::custom;
 use crate::openai::fields::{At, Fields};
 use crate::openai::responses::encode::write_choice;
@@ -37,11 +38,15 @@ pub(in crate::openai::responses) struct Known {
 }
 
 impl Spoken {
-    /// Reads the `tools` of a request; what is not as it should be is nobody's tool.
-    pub(in crate::openai::responses) fn of(tools: Option<&Value>) -> Self {
+    /// Reads the `tools` of a request and of its input's items; what is not as it should
+    /// be is nobody's tool.
+    pub(in crate::openai::responses) fn of(body: &Extra) -> Self {
         let mut known = HashMap::new();
         let list = |value: Option<&Value>| value.and_then(Value::as_array).cloned().unwrap_or_default();
-        for tool in list(tools) {
+        let items = body.get("input").and_then(Value::as_array).into_iter().flatten();
+        let offers = items.filter(|item| item.get("type").is_some_and(|kind| kind == ADDITIONAL_TOOLS));
+        let lists = offers.map(|item| item.get("tools")).chain([body.get("tools")]);
+        for tool in lists.flat_map(list) {
             let word = |tool: &Value, field| tool.get(field).and_then(Value::as_str).map(str::to_owned);
             let kind = word(&tool, "type").unwrap_or_default();
             let Some(name) = word(&tool, "name") else { continue };
@@ -69,32 +74,56 @@ impl Spoken {
     }
 }
 
-/// Decodes the tools and the choice among them.
-pub(super) fn tools(fields: &mut Fields<'_>, chat: &mut Chat, notes: &mut Extra) -> Result<(), Failure> {
+/// Decodes the tools, and reads the choice among them.
+pub(super) fn tools(
+    fields: &mut Fields<'_>,
+    chat: &mut Chat,
+    notes: &mut Extra,
+) -> Result<Option<(Choice, Value)>, Failure> {
     let at = fields.at;
     chat.parallel_tool_calls = fields.bool("parallel_tool_calls")?;
     let definitions = fields.filled_array("tools")?;
-    let choice = fields.take("tool_choice");
-    let parsed = match &choice {
+    let choice = match fields.take("tool_choice") {
         None => None,
-        Some(choice) => Some(parse_choice(at.field("tool_choice"), choice)?),
+        Some(choice) => Some((parse_choice(at.field("tool_choice"), &choice)?, choice)),
     };
-    if parsed.as_ref().is_some_and(|parsed| parsed.allowed.is_some()) {
+    if choice.as_ref().is_some_and(|(parsed, _)| parsed.allowed.is_some()) {
         notes.insert("tools".to_owned(), definitions.clone().into());
     }
     let tools_at = at.field("tools");
     for (index, definition) in definitions.into_iter().enumerate() {
         tool(tools_at.item(index), definition, index, &mut chat.tools)?;
     }
-    let (Some(parsed), Some(choice)) = (parsed, choice) else { return Ok(()) };
+    Ok(choice)
+}
+
+/// Tools that an item of the input offers; `encode` finds them there again.
+pub(super) fn additional(at: At<'_>, item: &Value, index: usize, chat: &mut Chat) -> Result<(), Failure> {
+    let at = at.field("tools");
+    let Some(Value::Array(definitions)) = item.get("tools") else {
+        return Err(at.fault("an array of tools is required"));
+    };
+    let before = chat.tools.len();
+    for (place, definition) in definitions.iter().enumerate() {
+        tool(at.item(place), definition.clone(), place, &mut chat.tools)?;
+    }
+    for tool in &mut chat.tools[before..] {
+        let notes = tool.extra.entry(message::SPELLING).or_insert_with(|| Value::Object(Extra::new()));
+        notes["item"] = index.into();
+    }
+    Ok(())
+}
+
+/// Applies a choice, once all tools are known.
+pub(super) fn choose(choice: Option<(Choice, Value)>, chat: &mut Chat, notes: &mut Extra) {
+    let Some((parsed, written)) = choice else { return };
     if let Some(allowed) = &parsed.allowed {
         chat.tools.retain(|tool| allowed.iter().any(|name| is_named(tool, name)));
     }
-    if write_choice(&parsed.choice) != choice {
-        notes.insert("tool_choice".to_owned(), choice);
+    if write_choice(&parsed.choice) != written {
+        notes.insert("tool_choice".to_owned(), written);
     }
     chat.tool_choice = Some(parsed.choice);
-    Ok(())
 }
 
 /// Whether an allowance of `name` means this tool: by its name, or its namespace's.
@@ -140,7 +169,8 @@ fn single(kind: String, mut fields: Fields<'_>, within: Option<(&str, &Extra)>) 
         "custom" => custom(&mut fields, &mut notes)?,
         _ => {
             fields.put("type", kind.clone().into());
-            let tool = opaque(kind, std::mem::replace(&mut fields, Fields::new(At::Root, Extra::new())).rest());
+            let tool =
+                opaque(kind, std::mem::replace(&mut fields, Fields::new(At::Root, Extra::new())).rest());
             return Ok(placed(tool, Extra::new(), notes, within));
         }
     };

@@ -58,7 +58,7 @@ impl Settings {
         }
         object.insert("model".to_owned(), call.head.model.as_str().into());
         object.insert("output".to_owned(), json!([]));
-        let spoken = Spoken::of(body.get("tools"));
+        let spoken = Spoken::of(&body);
         let included = body.get("include").and_then(Value::as_array);
         let included =
             included.is_some_and(|all| all.iter().any(|one| one == "message.output_text.logprobs"));
@@ -142,7 +142,9 @@ fn failed_code(failure: &message::Failure) -> &'static str {
         ErrorKind::RateLimited => "rate_limit_exceeded",
         ErrorKind::ContextOverflow => "context_length_exceeded",
         ErrorKind::InvalidRequest => "invalid_prompt",
-        ErrorKind::Upstream | ErrorKind::Timeout | ErrorKind::Internal | ErrorKind::Unavailable => "server_error",
+        ErrorKind::Upstream | ErrorKind::Timeout | ErrorKind::Internal | ErrorKind::Unavailable => {
+            "server_error"
+        }
         _ => error::code(failure),
     }
 }

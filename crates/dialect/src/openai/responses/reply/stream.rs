@@ -45,10 +45,20 @@ enum Kind {
     Text,
     Refusal,
     /// `begun`: its part was added; the seal, if one came.
-    Thinking { begun: bool, seal: Option<String> },
+    Thinking {
+        begun: bool,
+        seal: Option<String>,
+    },
     Redacted(String),
-    Function { id: String, name: String },
-    Custom { id: String, name: String, unwrapper: Unwrapper },
+    Function {
+        id: String,
+        name: String,
+    },
+    Custom {
+        id: String,
+        name: String,
+        unwrapper: Unwrapper,
+    },
 }
 
 impl Stream {
@@ -205,10 +215,8 @@ impl Stream {
             (Kind::Thinking { seal, .. }, Delta::Signature(more)) => {
                 seal.get_or_insert_default().push_str(&more);
             }
-            (Kind::Function { .. }, Delta::ToolInput(text)) => {
-                if !text.is_empty() {
-                    block.say(&mut self.events, &text, out);
-                }
+            (Kind::Function { .. }, Delta::ToolInput(text)) if !text.is_empty() => {
+                block.say(&mut self.events, &text, out);
             }
             (Kind::Custom { unwrapper, .. }, Delta::ToolInput(text)) => {
                 let text = unwrapper.feed(&text);
@@ -244,7 +252,8 @@ impl Stream {
         let item = match kind {
             Kind::Text => {
                 let logprobs_member = ("logprobs", item::logprobs(logprobs));
-                let members = [item_id, output_index, content, ("text", text.as_str().into()), logprobs_member];
+                let members =
+                    [item_id, output_index, content, ("text", text.as_str().into()), logprobs_member];
                 self.events.write(out, "response.output_text.done", &members);
                 item::message(identity, place, part(kind, text, logprobs))
             }
