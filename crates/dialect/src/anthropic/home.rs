@@ -169,7 +169,7 @@ impl ReplyDecoder for HomeWhole {
         let reason: Option<String> = json::member(&body, reason, "stop_reason").map_err(read)?;
         let mut seen = None;
         note(&mut seen, &mut Usage::default(), usage.as_ref(), reason.as_deref());
-        match model.filter(|model| !is_named(&body[model.clone()], &self.model)) {
+        match model.filter(|model| is_another_name(&body[model.clone()], &self.model)) {
             Some(model) => events.extend(splice(&body, model, &self.model).map(|bytes| frame(bytes, None))),
             None => events.push(frame(body, None)),
         }
@@ -198,15 +198,13 @@ fn renamed(event: &[u8], model: &str) -> Option<Bytes> {
     let name = name?;
     let at = start + message.start + name.start;
     let name = at..at + name.len();
-    if is_named(&event[name.clone()], model) {
-        return None;
-    }
-    Some(splice(&Bytes::copy_from_slice(event), name, model).concat().into())
+    is_another_name(&event[name.clone()], model)
+        .then(|| splice(&Bytes::copy_from_slice(event), name, model).concat().into())
 }
 
-/// Whether a JSON string says just this.
-fn is_named(value: &[u8], name: &str) -> bool {
-    serde_json::from_slice::<String>(value).is_ok_and(|value| value == name)
+/// Whether a JSON value is a string that says something else.
+fn is_another_name(value: &[u8], name: &str) -> bool {
+    serde_json::from_slice::<String>(value).is_ok_and(|value| value != name)
 }
 
 fn frame(bytes: Bytes, seen: Option<Box<Seen>>) -> Event {

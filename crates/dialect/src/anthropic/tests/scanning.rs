@@ -97,6 +97,10 @@ fn r1_the_reply_names_the_model_that_was_asked_for() {
             assert_eq!((forwarded(&events).0, result), (named(text), Ok(())), "{name} cut at {at}");
         }
     }
+    // What is no name is not ours to put right.
+    let odd = stream("text").replacen(r#""model":"claude""#, r#""model":{}"#, 1);
+    let (events, _) = read(decoder(&asking(true), true), &[odd.as_bytes()]);
+    assert_eq!(forwarded(&events).0, odd.as_bytes());
     let (events, _) = read(decoder(&asking(false), true), &[WHOLE.as_bytes()]);
     let expected = WHOLE.replacen(r#""model": "claude""#, r#""model": "house""#, 1);
     assert_eq!(forwarded(&events).0, named(&expected));
