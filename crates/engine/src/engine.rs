@@ -16,7 +16,7 @@ use tokio::sync::Semaphore;
 use crate::backend::LoadedModel;
 use crate::grammar::Grammars;
 use crate::reply::{Events, stopped};
-use crate::request::{self, Requests};
+use crate::request::Requests;
 use crate::scheduler::NewSequence;
 use crate::template::ChatTemplate;
 use crate::thread::{self, Shared};
@@ -180,7 +180,7 @@ impl Engine {
 
 impl Service for Engine {
     async fn call(&self, call: Call) -> Result<Reply, Failure> {
-        let dropped = request::dropped(call.chat()?);
+        let dropped = self.0.requests.dropped(call.chat()?);
         call.accept(&dropped)?;
         let events = match call.operation {
             Operation::Chat => self.chat(&call).await?,

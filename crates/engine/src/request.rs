@@ -3,19 +3,21 @@
 
 use std::sync::Arc;
 
-use message::{Chat, Dropped, ErrorKind, Failure, FinishReason, OutputFormat, ToolChoice, ToolKind, said};
+use message::{
+    BlockKind, Chat, Dropped, ErrorKind, Failure, FinishReason, OutputFormat, ToolChoice, ToolKind, said,
+};
 use serde_json::json;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 use crate::SamplingDefaults;
 use crate::backend::LoadedModel;
-use crate::grammar::{CallSchema, Constraint, Grammars, Shape};
-use crate::output::Writer;
+use crate::grammar::{Ask, Before, CallSchema, Constraint, Grammars, Rules, Shape};
+use crate::output::{Begins, Writer};
 use crate::sampler::{Sampler, SamplingParams};
-use crate::scheduler::{Item, NewSequence};
-use crate::template::{ChatTemplate, Prompt};
-use crate::tools::Parser;
-use crate::vocabulary::Vocabulary;
+use crate::scheduler::{Item, NewSequence, ThinkingLimit};
+use crate::template::{ChatTemplate, Prompt, begun, wants_thinking};
+use crate::tools::{Body, Reader, Syntax, TextParameters, Thought};
+use crate::vocabulary::{Tokenize, Vocabulary};
 
 /// Most stop strings, and bytes in each: OpenAI allows 4, Converse 4, Anthropic more.
 const MAX_STOPS: usize = 64;
@@ -42,9 +44,7 @@ pub(crate) struct Requests {
 impl Requests {
     /// How many tokens a conversation has.
     pub(crate) fn count(&self, chat: &Chat) -> Result<u64, Failure> {
-        let text = self.template.render(chat)?;
-        self.check_bytes(&text, chat)?;
-        Ok(self.prompt(&text).tokens.len() as u64)
+        Ok(self.read(chat)?.0.tokens.len() as u64)
     }
 
     /// Makes a sequence of a conversation.
@@ -55,12 +55,8 @@ impl Requests {
     ) -> Result<(NewSequence, mpsc::Receiver<Item>), Failure> {
         check(chat)?;
         let params = SamplingParams::read(&chat.sampling, &self.defaults)?;
-        let text = self.template.render(chat)?;
-        self.check_bytes(&text, chat)?;
-        let Prompt { tokens, turn_stops } = self.prompt(&text);
+        let (Prompt { tokens, turn_stops }, begins) = self.read(chat)?;
         let (max_tokens, at_max) = self.budget(tokens.len(), chat.sampling.max_tokens)?;
-        let calls = !chat.tools.is_empty() && chat.tool_choice != Some(ToolChoice::None);
-        let parser = calls.then(|| Parser::new(self.template.syntax()));
         let stops = chat.sampling.stop.iter().chain(&turn_stops).cloned().collect();
         // One more than the buffer: an item is sent only while two have room.
         let (sender, receiver) = mpsc::channel(self.event_buffer.max(2) + 1);
@@ -72,12 +68,58 @@ impl Requests {
             logprobs: chat.sampling.logprobs.map(usize::from),
             turn_stops,
             one_tool_call: chat.parallel_tool_calls == Some(false),
-            constraint: self.constraint(chat)?,
-            writer: Writer::new(stops, parser),
+            rules: self.rules(chat, begins)?,
+            thinking: self.thinking_limit(chat, begins),
+            writer: self.writer(chat, stops, begins),
             events: sender,
             permit: Some(permit),
         };
         Ok((sequence, receiver))
+    }
+
+    /// A conversation in tokens, and how the answer may begin, if the model thinks.
+    fn read(&self, chat: &Chat) -> Result<(Prompt, Option<(Thought, Begins)>), Failure> {
+        if chat.raw {
+            let text = bare_prompt(chat)?;
+            self.check_bytes(&text, chat)?;
+            // The client has written the control tokens out.
+            let tokens = begun(self.model.tokenize(&text, true), self.vocabulary());
+            return Ok((Prompt { tokens, turn_stops: Vec::new() }, None));
+        }
+        let text = self.template.render(chat)?;
+        self.check_bytes(&text, chat)?;
+        let begins = self.template.begins(&text);
+        let unwanted = wants_thinking(chat) == Some(false)
+            && begins.is_some_and(|(thought, _)| thought != Thought::HARMONY);
+        Ok((self.prompt(&text), begins.filter(|_| !unwanted)))
+    }
+
+    fn writer(&self, chat: &Chat, stops: Vec<String>, begins: Option<(Thought, Begins)>) -> Writer {
+        let syntax = self.template.syntax();
+        let calls = !chat.tools.is_empty() && chat.tool_choice != Some(ToolChoice::None);
+        let reads = !chat.raw && (calls || syntax == Syntax::HARMONY);
+        let mut texts = TextParameters::default();
+        for tool in &chat.tools {
+            if let ToolKind::Function { schema } = &tool.kind {
+                texts.add(&tool.name, schema.as_ref());
+            }
+        }
+        let writer = Writer::new(stops, reads.then(|| Reader::new(syntax, texts)));
+        match begins {
+            Some((thought, begins)) if thought != Thought::HARMONY => writer.with_thinking(thought, begins),
+            _ => writer,
+        }
+    }
+
+    /// The client's bound on thinking, kept by writing the mark that ends it.
+    fn thinking_limit(&self, chat: &Chat, begins: Option<(Thought, Begins)>) -> Option<ThinkingLimit> {
+        let tokens = chat.reasoning.as_ref()?.budget_tokens?;
+        let (thought, _) = begins?;
+        let close = match thought {
+            Thought::HARMONY => thought.close.to_owned(),
+            _ => format!("\n{}\n\n", thought.close),
+        };
+        Some(ThinkingLimit { tokens, close: self.model.tokenize(&close, true) })
     }
 
     /// A sequence that greedily continues bare text, without template or stop.
@@ -98,7 +140,8 @@ impl Requests {
             logprobs: None,
             turn_stops: Vec::new(),
             one_tool_call: false,
-            constraint: None,
+            rules: Rules::Free,
+            thinking: None,
             writer: Writer::new(Vec::new(), None),
             events,
             permit: Some(permit),
@@ -107,7 +150,7 @@ impl Requests {
     }
 
     /// What the answer must be, if it is not free.
-    fn constraint(&self, chat: &Chat) -> Result<Option<Constraint>, Failure> {
+    fn rules(&self, chat: &Chat, begins: Option<(Thought, Begins)>) -> Result<Rules, Failure> {
         let any_object = json!({ "type": "object" });
         let json = match &chat.output {
             OutputFormat::Text => None,
@@ -115,16 +158,73 @@ impl Requests {
             OutputFormat::JsonSchema { schema, .. } => Some(schema),
         };
         let tools = callable(chat)?;
-        let syntax = self.template.syntax();
+        let several = chat.parallel_tool_calls != Some(false);
         let shape = match (&chat.tool_choice, json) {
-            (Some(ToolChoice::Any | ToolChoice::Named(_)), _) => Shape::Call(syntax, &tools),
+            (Some(ToolChoice::Named(_)), _) => Shape::Calls { tools: &tools, several: false },
+            (Some(ToolChoice::Any), _) => Shape::Calls { tools: &tools, several },
             (None | Some(ToolChoice::Auto), Some(json)) if !tools.is_empty() => {
-                Shape::JsonOrCall(json, syntax, &tools)
+                Shape::JsonOrCalls { json, tools: &tools, several }
             }
             (_, Some(json)) => Shape::Json(json),
-            (_, None) => return Ok(None),
+            (None | Some(ToolChoice::Auto), None) if !tools.is_empty() => {
+                return self.rules_of_free_calls(&tools, several);
+            }
+            (_, None) => return Ok(Rules::Free),
         };
-        self.grammars.compile(shape).map(Some)
+        let before = match begins {
+            None => Before::Nothing,
+            Some((thought, Begins::Free)) => Before::MayThink(thought),
+            Some((thought, Begins::Thinking)) => Before::Thinks(thought),
+        };
+        let ask = Ask { shape, syntax: self.template.syntax(), before };
+        self.grammars.compile(ask).map(Rules::Whole)
+    }
+
+    /// Calls that the model may make or not. A schema that cannot be followed does not
+    /// keep the others from being: its arguments are any object.
+    fn rules_of_free_calls(&self, tools: &[CallSchema<'_>], several: bool) -> Result<Rules, Failure> {
+        let syntax = self.template.syntax();
+        let compile = |tools: &[CallSchema<'_>]| -> Result<Constraint, Failure> {
+            let shape = Shape::RestOfCalls { tools, several };
+            self.grammars.compile(Ask { shape, syntax, before: Before::Nothing })
+        };
+        let call = compile(tools).or_else(|_| {
+            let loosened: Vec<CallSchema<'_>> = tools
+                .iter()
+                .map(|tool| match compile(std::slice::from_ref(tool)) {
+                    Ok(_) => *tool,
+                    Err(_) => CallSchema { schema: None, ..*tool },
+                })
+                .collect();
+            compile(&loosened)
+        })?;
+        Ok(Rules::Calls { call, last: matches!(syntax.body, Body::Harmony) })
+    }
+
+    /// What of a call has no meaning here, for the caller to know.
+    pub(crate) fn dropped(&self, chat: &Chat) -> Vec<Dropped> {
+        const UNKNOWN: &str = "unknown to models served here";
+        const THINKS_NOT: &str = "this model was not taught to think before it answers";
+        const SEALED: &str = "only its maker can read it";
+        let dropped = |path: String, why| Dropped { path, why };
+        let top = said(&chat.extra).map(|name| dropped(name.to_owned(), UNKNOWN));
+        let thinks = self.template.thought().is_some();
+        let reasoning = (!thinks && wants_thinking(chat) == Some(true))
+            .then(|| dropped("reasoning".to_owned(), THINKS_NOT));
+        let messages = chat.messages.iter().enumerate().flat_map(|(at, message)| {
+            let fields =
+                said(&message.extra).map(move |name| dropped(format!("messages.{at}.{name}"), UNKNOWN));
+            let sealed = message.content.iter().enumerate();
+            let sealed = sealed
+                .filter(|(_, block)| matches!(block.kind, BlockKind::RedactedThinking(_)))
+                .map(move |(block, _)| dropped(format!("messages.{at}.content.{block}"), SEALED));
+            fields.chain(sealed)
+        });
+        let tools = chat.tools.iter().enumerate();
+        let tools = tools.flat_map(|(at, tool)| {
+            said(&tool.extra).map(move |name| dropped(format!("tools.{at}.{name}"), UNKNOWN))
+        });
+        top.chain(reasoning).chain(messages).chain(tools).take(MAX_DROPPED).collect()
     }
 
     fn prompt(&self, text: &str) -> Prompt {
@@ -193,18 +293,14 @@ fn callable(chat: &Chat) -> Result<Vec<CallSchema<'_>>, Failure> {
     }
 }
 
-/// What of a call has no meaning here, for the caller to know.
-pub(crate) fn dropped(chat: &Chat) -> Vec<Dropped> {
-    const UNKNOWN: &str = "unknown to models served here";
-    let top = said(&chat.extra).map(str::to_owned);
-    let reasoning = chat.reasoning.iter().map(|_| "reasoning".to_owned());
-    let messages = chat.messages.iter().enumerate();
-    let messages = messages
-        .flat_map(|(at, message)| said(&message.extra).map(move |name| format!("messages.{at}.{name}")));
-    let tools = chat.tools.iter().enumerate();
-    let tools = tools.flat_map(|(at, tool)| said(&tool.extra).map(move |name| format!("tools.{at}.{name}")));
-    let paths = top.chain(reasoning).chain(messages).chain(tools).take(MAX_DROPPED);
-    paths.map(|path| Dropped { path, why: UNKNOWN }).collect()
+/// The text of a bare prompt.
+fn bare_prompt(chat: &Chat) -> Result<String, Failure> {
+    let blocks = chat.messages.iter().flat_map(|message| &message.content);
+    let texts: Option<Vec<&str>> = blocks.map(message::Block::as_text).collect();
+    match texts {
+        Some(texts) => Ok(texts.concat()),
+        None => Err(Failure::unsupported("prompt: only text can be continued").with_param("prompt")),
+    }
 }
 
 /// Refuses what this engine cannot do.

@@ -1,10 +1,10 @@
 //! Constrained output: what an answer may say, token by token, so that even a small
-//! model's tool call or JSON is valid. The rules are llguidance's (a Lark-like notation
-//! with JSON schemas inline; its docs/syntax.md, version 1.9.1, read 2026-11-22).
+//! model's tool call or JSON is valid. `rules` says what, llguidance follows it.
 
 mod narrow;
+mod rules;
 
-use std::fmt::{self, Write};
+use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use llguidance::api::TopLevelGrammar;
@@ -15,20 +15,51 @@ use serde_json::Value;
 
 use crate::tools::Syntax;
 use crate::vocabulary::{Token, Vocabulary};
-use narrow::narrow;
-
-/// Largest schema taken, in bytes of JSON: what compiles in well under a second.
-const MAX_SCHEMA_BYTES: usize = 128 * 1024;
+pub(crate) use rules::Before;
+use rules::rules;
 
 /// What an answer must be.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Shape<'a> {
     /// JSON of this schema.
     Json(&'a Value),
-    /// A call of one of these tools.
-    Call(Syntax, &'a [CallSchema<'a>]),
+    /// Calls of these tools.
+    Calls {
+        tools: &'a [CallSchema<'a>],
+        /// More than one may be called.
+        several: bool,
+    },
     /// Either.
-    JsonOrCall(&'a Value, Syntax, &'a [CallSchema<'a>]),
+    JsonOrCalls { json: &'a Value, tools: &'a [CallSchema<'a>], several: bool },
+    /// What follows the mark that announces calls; nothing is said of what comes after.
+    RestOfCalls { tools: &'a [CallSchema<'a>], several: bool },
+}
+
+/// How an answer is constrained.
+#[derive(Debug, Default)]
+pub(crate) enum Rules {
+    /// Not at all.
+    #[default]
+    Free,
+    /// From its first token to its last.
+    Whole(Constraint),
+    /// Wherever a tool call begins, from its mark to its end.
+    Calls {
+        /// Followed afresh by each call.
+        call: Constraint,
+        /// A call ends the answer.
+        last: bool,
+    },
+}
+
+/// All that decides on an answer's rules.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ask<'a> {
+    pub(crate) shape: Shape<'a>,
+    /// How the model writes calls.
+    pub(crate) syntax: Syntax,
+    /// What may come first.
+    pub(crate) before: Before,
 }
 
 /// A tool and the schema of its arguments.
@@ -50,9 +81,9 @@ impl Grammars {
         Self { vocabulary, factory: OnceLock::new() }
     }
 
-    /// The constraint of an answer of this shape.
-    pub(crate) fn compile(&self, shape: Shape<'_>) -> Result<Constraint, Failure> {
-        let lark = lark(shape)?;
+    /// The constraint of an answer.
+    pub(crate) fn compile(&self, ask: Ask<'_>) -> Result<Constraint, Failure> {
+        let lark = rules(ask)?;
         let factory = self.factory.get_or_init(|| factory(&self.vocabulary).map_err(|e| e.to_string()));
         let factory = factory.as_ref().map_err(|error| Failure::internal(error.clone()))?;
         let matcher = Matcher::new(factory.create_parser(TopLevelGrammar::from_lark(lark)));
@@ -90,61 +121,6 @@ fn word(vocabulary: &Vocabulary, token: Token) -> Vec<u8> {
     }
 }
 
-/// The rules of a shape.
-fn lark(shape: Shape<'_>) -> Result<String, Failure> {
-    let mut rules = String::new();
-    match shape {
-        Shape::Json(schema) => {
-            rules.push_str("start: json\n");
-            json_rule(&mut rules, "json", Some(schema))?;
-        }
-        Shape::Call(syntax, tools) => {
-            rules.push_str("start: calls\n");
-            call_rules(&mut rules, syntax, tools)?;
-        }
-        Shape::JsonOrCall(schema, syntax, tools) => {
-            rules.push_str("start: json | calls\n");
-            json_rule(&mut rules, "json", Some(schema))?;
-            call_rules(&mut rules, syntax, tools)?;
-        }
-    }
-    Ok(rules)
-}
-
-/// One call, in the model's own notation. Each tool's schema is a document of its own,
-/// so that its `$ref`s stay true.
-fn call_rules(rules: &mut String, syntax: Syntax, tools: &[CallSchema<'_>]) -> Result<(), Failure> {
-    let around = match (syntax.list, syntax.open.is_empty()) {
-        (true, _) => (format!("{}[", syntax.open), "]".to_owned()),
-        (false, true) => (String::new(), String::new()),
-        (false, false) => (format!("{}\n", syntax.open), format!("\n{}", syntax.close)),
-    };
-    let quoted = |text: &str| if text.is_empty() { String::new() } else { Value::from(text).to_string() };
-    let names: Vec<String> = (0..tools.len()).map(|index| format!("call_{index}")).collect();
-    let _ = writeln!(rules, "calls: {} ({}) {}", quoted(&around.0), names.join(" | "), quoted(&around.1));
-    for (index, tool) in tools.iter().enumerate() {
-        let head = format!("{{\"name\": {}, \"{}\": ", Value::from(tool.name), syntax.arguments);
-        let _ = writeln!(rules, "call_{index}: {} arguments_{index} \"}}\"", quoted(&head));
-        json_rule(rules, &format!("arguments_{index}"), tool.schema).map_err(|failure| {
-            let message = format!("tools: the schema of '{}': {}", tool.name, failure.message);
-            Failure { message, ..failure }
-        })?;
-    }
-    Ok(())
-}
-
-fn json_rule(rules: &mut String, name: &str, schema: Option<&Value>) -> Result<(), Failure> {
-    let schema = narrow(schema).to_string();
-    if schema.len() > MAX_SCHEMA_BYTES {
-        return Err(Failure::invalid(format!(
-            "a JSON schema of {} bytes is too large; at most {MAX_SCHEMA_BYTES} bytes can be followed",
-            schema.len()
-        )));
-    }
-    let _ = writeln!(rules, "{name}: %json {schema}");
-    Ok(())
-}
-
 /// What one call may say next.
 pub(crate) struct Constraint {
     matcher: Matcher,
@@ -159,6 +135,20 @@ impl Constraint {
     /// Takes note of the token chosen.
     pub(crate) fn accept(&mut self, token: Token) -> Result<(), Failure> {
         self.matcher.consume_token(token).map_err(too_complex)
+    }
+
+    /// Takes note of text that was written before it was asked. Tells whether all of it
+    /// is allowed; if not, the constraint is of no more use.
+    pub(crate) fn accept_text(&mut self, text: &str) -> bool {
+        let Ok(environment) = self.matcher.tok_env() else { return false };
+        let tokens = environment.tok_trie().greedy_tokenize(text.as_bytes());
+        let accepted = self.matcher.try_consume_tokens(&tokens);
+        accepted.is_ok_and(|accepted| accepted == tokens.len())
+    }
+
+    /// The same constraint, for another place of the answer.
+    pub(crate) fn fresh(&self) -> Self {
+        Self { matcher: self.matcher.deep_clone() }
     }
 
     /// Nothing more may be said.

@@ -3,7 +3,7 @@
 use message::{Block, BlockKind, Completion};
 
 use super::*;
-use crate::tools::Syntax;
+use crate::tools::{Syntax, TextParameters, Thought};
 
 fn logprob(token: &str) -> Option<TokenLogprob> {
     Some(TokenLogprob { token: token.as_bytes().to_vec(), logprob: -1.0, top: Vec::new() })
@@ -22,7 +22,7 @@ fn gather(mut writer: Writer, pieces: &[&[u8]]) -> (Completion, Option<String>) 
     if stopped.is_none() {
         stopped = writer.finish(&mut events);
     } else {
-        writer.close_text(&mut events);
+        writer.close(&mut events);
     }
     let mut completion = Completion::default();
     events.into_iter().for_each(|event| completion.push(event));
@@ -76,7 +76,8 @@ fn a_tool_call_after_text_is_its_own_block() {
     let answer = "Let me see.\n<tool_call>\n{\"name\": \"f\", \"arguments\": {\"x\": 1}}\n</tool_call>";
     // Split at every byte: what a client gathers must not depend on the tokens.
     let pieces: Vec<&[u8]> = answer.as_bytes().chunks(1).collect();
-    let writer = Writer::new(vec!["\n".to_owned()], Some(Parser::new(Syntax::HERMES)));
+    let writer =
+        Writer::new(vec!["\n".to_owned()], Some(Reader::new(Syntax::HERMES, TextParameters::default())));
     let (completion, stopped) = gather(writer, &pieces);
     assert_eq!(stopped, None, "the line break before the call is no text");
     assert_eq!(completion.content[0], Block::text("Let me see."));
@@ -84,4 +85,33 @@ fn a_tool_call_after_text_is_its_own_block() {
         panic!("tool use expected: {completion:?}");
     };
     assert_eq!((name.as_str(), input.as_str()), ("f", "{\"x\": 1}"));
+}
+
+#[test]
+fn thinking_is_its_own_block_and_has_no_logprobs() {
+    let answer =
+        "<think>\nLook END\n</think>\n\nIt is <tool_call>{\"name\": \"f\", \"arguments\": {}}</tool_call>";
+    let pieces: Vec<&[u8]> = answer.as_bytes().chunks(1).collect();
+    let reader = Reader::new(Syntax::HERMES, TextParameters::default());
+    let writer =
+        Writer::new(vec!["END".to_owned()], Some(reader)).with_thinking(Thought::THINK, Begins::Free);
+    let (completion, stopped) = gather(writer, &pieces);
+    assert_eq!(stopped, None, "stop strings are of the answer");
+    let kinds: Vec<BlockKind> = completion.content.iter().map(|block| block.kind.clone()).collect();
+    assert!(
+        matches!(&kinds[..], [BlockKind::Thinking { text, .. }, BlockKind::Text(said), BlockKind::ToolUse { .. }]
+            if text == "Look END" && said == "It is"),
+        "{kinds:?}"
+    );
+    assert_eq!(words(&completion).concat(), "It is");
+}
+
+#[test]
+fn channels_become_blocks() {
+    let answer = "<|channel|>analysis<|message|>Hm<|end|><|start|>assistant<|channel|>final<|message|>Yes é";
+    let pieces: Vec<&[u8]> = answer.as_bytes().chunks(1).collect();
+    let writer = Writer::new(Vec::new(), Some(Reader::new(Syntax::HARMONY, TextParameters::default())));
+    let (completion, _) = gather(writer, &pieces);
+    assert_eq!(completion.content.len(), 2, "{completion:?}");
+    assert_eq!(completion.content[1], Block::text("Yes é"));
 }

@@ -1,13 +1,14 @@
 //! One call as the scheduler sees it: its tokens, how far they have been computed, and
 //! where its events go.
 
+use std::collections::VecDeque;
 use std::time::Instant;
 
 use message::{Event, Failure, FinishReason, TokenLogprob, TopLogprob, Usage};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 use crate::backend::SequenceId;
-use crate::grammar::Constraint;
+use crate::grammar::{Constraint, Rules};
 use crate::output::Writer;
 use crate::sampler::{Sampler, Scratch, logprobs};
 use crate::vocabulary::{Token, Vocabulary};
@@ -37,7 +38,9 @@ pub(crate) struct NewSequence {
     /// Chooses its tokens.
     pub(crate) sampler: Sampler,
     /// What it may say.
-    pub(crate) constraint: Option<Constraint>,
+    pub(crate) rules: Rules,
+    /// How long it may think.
+    pub(crate) thinking: Option<ThinkingLimit>,
     /// Writes its answer.
     pub(crate) writer: Writer,
     /// Where its events go.
@@ -45,6 +48,15 @@ pub(crate) struct NewSequence {
     /// Its place in the engine, given back when it ends.
     #[allow(dead_code, reason = "held, not read: dropping it lets the next call in")]
     pub(crate) permit: Option<OwnedSemaphorePermit>,
+}
+
+/// A bound on thinking.
+#[derive(Debug)]
+pub(crate) struct ThinkingLimit {
+    /// Most tokens of it.
+    pub(crate) tokens: u64,
+    /// The tokens that end it.
+    pub(crate) close: Vec<Token>,
 }
 
 /// A call being answered.
@@ -60,12 +72,38 @@ pub(super) struct Sequence {
     pub(super) stalled_since: Option<Instant>,
     started: bool,
     over: bool,
+    /// The constraint that holds now.
+    constraint: Option<Constraint>,
+    /// Announced tool calls that were seen to.
+    announced: u32,
+    /// Tokens spent on thinking.
+    thought: u64,
+    /// Tokens that come next, whatever the model would say.
+    forced: VecDeque<Token>,
 }
 
 impl Sequence {
-    pub(super) fn new(new: NewSequence) -> Self {
-        let prompt_length = new.tokens.len();
-        Self { new, prompt_length, computed: 0, slot: None, stalled_since: None, started: false, over: false }
+    pub(super) fn new(mut new: NewSequence) -> Self {
+        let constraint = match std::mem::take(&mut new.rules) {
+            Rules::Whole(constraint) => Some(constraint),
+            rules => {
+                new.rules = rules;
+                None
+            }
+        };
+        Self {
+            prompt_length: new.tokens.len(),
+            new,
+            computed: 0,
+            slot: None,
+            stalled_since: None,
+            started: false,
+            over: false,
+            constraint,
+            announced: 0,
+            thought: 0,
+            forced: VecDeque::new(),
+        }
     }
 
     /// All its tokens.
@@ -124,13 +162,50 @@ impl Sequence {
     }
 
     fn choose(&mut self, logits: &[f32], scratch: &mut Scratch) -> Result<Token, Failure> {
-        let Some(constraint) = &mut self.new.constraint else {
-            return Ok(self.new.sampler.choose(logits, None, scratch));
+        let forced = self.forced.pop_front();
+        let Some(constraint) = &mut self.constraint else {
+            return Ok(forced.unwrap_or_else(|| self.new.sampler.choose(logits, None, scratch)));
         };
-        let mask = constraint.mask()?;
-        let token = self.new.sampler.choose(logits, Some(mask.as_slice()), scratch);
+        let token = match forced {
+            Some(token) => token,
+            None => {
+                let mask = constraint.mask()?;
+                self.new.sampler.choose(logits, Some(mask.as_slice()), scratch)
+            }
+        };
         constraint.accept(token)?;
         Ok(token)
+    }
+
+    /// Keeps what was just written within its rules: a tool call that begins is followed
+    /// to its end, and thinking does not outlast its limit. Returns whether all has been said.
+    fn keep_rules(&mut self) -> bool {
+        let satisfied = self.constraint.as_mut().is_some_and(Constraint::satisfied);
+        if let Rules::Calls { call, last } = &self.new.rules {
+            if satisfied {
+                self.constraint = None;
+                if *last {
+                    return true;
+                }
+            }
+            let (announced, since) = self.new.writer.announced();
+            if self.constraint.is_none() && announced > self.announced {
+                self.announced = announced;
+                let mut call = call.fresh();
+                // What cannot become a call any more is left to be told as text.
+                let possible = since.is_empty() || call.accept_text(since);
+                self.constraint = possible.then_some(call);
+            }
+        } else if satisfied {
+            return true;
+        }
+        if let Some(limit) = &mut self.new.thinking
+            && self.thought >= limit.tokens
+            && self.new.writer.thinking()
+        {
+            self.forced.extend(limit.close.drain(..));
+        }
+        false
     }
 
     /// Writes a token's text. Returns why the answer is over, if it is.
@@ -141,18 +216,20 @@ impl Sequence {
         vocabulary: &Vocabulary,
         events: &mut Vec<Event>,
     ) -> Option<(FinishReason, Option<String>)> {
+        let thought = self.new.writer.thinking();
         if vocabulary.ends_turn(token) {
             let stopped = self.new.writer.finish(events);
             return Some(self.ended(stopped));
         }
         let logprob = self.new.logprobs.map(|count| describe(logits, token, count, vocabulary));
         let stopped = self.new.writer.push(vocabulary.piece(token), logprob, events);
+        // The marks around it are part of it.
+        self.thought += u64::from(thought || self.new.writer.thinking());
         if stopped.is_some() {
             self.new.writer.close(events);
             return Some(self.ended(stopped));
         }
-        let satisfied = self.new.constraint.as_mut().is_some_and(Constraint::satisfied)
-            || (self.new.one_tool_call && self.new.writer.tool_calls() > 0);
+        let satisfied = self.keep_rules() || (self.new.one_tool_call && self.new.writer.tool_calls() > 0);
         if satisfied {
             let stopped = self.new.writer.finish(events);
             return Some(self.ended(stopped));
@@ -184,7 +261,8 @@ impl Sequence {
     fn usage(&self) -> Usage {
         Usage {
             input_tokens: self.prompt_length as u64,
-            output_tokens: self.generated() as u64,
+            output_tokens: (self.generated() as u64).saturating_sub(self.thought),
+            reasoning_tokens: self.thought,
             ..Usage::default()
         }
     }
@@ -196,3 +274,6 @@ fn describe(logits: &[f32], token: Token, count: usize, vocabulary: &Vocabulary)
     let top = found.top.iter().map(|&(token, logprob)| TopLogprob { token: written(token), logprob });
     TokenLogprob { token: written(token), logprob: found.chosen, top: top.collect() }
 }
+
+#[cfg(test)]
+mod tests;

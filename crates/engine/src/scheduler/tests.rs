@@ -4,6 +4,7 @@ use message::{Event, FinishReason};
 use tokio::sync::mpsc;
 
 use super::*;
+use crate::grammar::Rules;
 use crate::output::Writer;
 use crate::sampler::{Sampler, SamplingParams};
 use crate::vocabulary::Token;
@@ -99,7 +100,8 @@ fn call_with_room(
         logprobs: None,
         turn_stops: Vec::new(),
         one_tool_call: false,
-        constraint: None,
+        rules: Rules::Free,
+        thinking: None,
         writer: Writer::new(Vec::new(), None),
         events,
         permit: None,

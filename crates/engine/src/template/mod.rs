@@ -13,11 +13,12 @@ mod jinja;
 mod probe;
 mod turns;
 
-use message::{Chat, ErrorKind, Failure};
+use message::{Chat, Effort, ErrorKind, Failure};
 use serde_json::{Value, json};
 
 use crate::LoadError;
-use crate::tools::Syntax;
+use crate::output::Begins;
+use crate::tools::{Syntax, Thought};
 use crate::vocabulary::{Token, Tokenize, Vocabulary};
 use guard::Guard;
 use jinja::Jinja;
@@ -42,8 +43,12 @@ pub(crate) struct Traits {
     pub(crate) system: bool,
     /// It shows tools, calls and results, in this notation; otherwise they are told in words.
     pub(crate) tools: Option<Syntax>,
+    /// It shows calls of earlier turns; otherwise they are written into the turn's words.
+    pub(crate) calls: bool,
     /// It wants a call's arguments as JSON text, not as an object.
     pub(crate) arguments_as_text: bool,
+    /// It knows of thinking between these marks.
+    pub(crate) thought: Option<Thought>,
     /// It insists on call ids of nine letters and digits (Mistral).
     pub(crate) short_ids: bool,
 }
@@ -73,7 +78,8 @@ impl ChatTemplate {
     ) -> Result<Self, LoadError> {
         let jinja = Jinja::new(source.unwrap_or(TRANSCRIPT), with_tools, &vocabulary.bos, &vocabulary.eos)
             .map_err(|error| LoadError::Template(format!("{error:#}")))?;
-        let traits = probe::probe(&jinja);
+        let thought = source.and_then(Thought::of);
+        let traits = Traits { thought, ..probe::probe(&jinja) };
         Ok(Self { jinja, traits, guard: Guard::new(vocabulary), own: source.is_some() })
     }
 
@@ -84,7 +90,10 @@ impl ChatTemplate {
 
     /// How the model writes tool calls.
     pub(crate) fn syntax(&self) -> Syntax {
-        self.traits.tools.unwrap_or(Syntax::HERMES)
+        match self.traits.thought {
+            Some(Thought::HARMONY) => Syntax::HARMONY,
+            _ => self.traits.tools.unwrap_or(Syntax::HERMES),
+        }
     }
 
     /// The conversation as text, control tokens written out and users' imitations of
@@ -103,6 +112,14 @@ impl ChatTemplate {
             )
             .with_param("messages")
         })?;
+        if let Some(thought) = self.thought().filter(|thought| *thought != Thought::HARMONY)
+            && wants_thinking(chat) == Some(false)
+            && text.trim_end().ends_with(thought.open)
+        {
+            // A model that always thinks finds its thinking done.
+            text.push_str(thought.close);
+            text.push_str("\n\n");
+        }
         if let Some(opening) = turns.continued() {
             // The answer goes on where the client's last turn ends.
             match text.rfind(opening) {
@@ -113,17 +130,48 @@ impl ChatTemplate {
         Ok(text)
     }
 
+    /// How the model shows its thinking, if it thinks.
+    pub(crate) fn thought(&self) -> Option<Thought> {
+        self.traits.thought
+    }
+
+    /// Whether an answer to this prompt may begin with thinking.
+    pub(crate) fn begins(&self, text: &str) -> Option<(Thought, Begins)> {
+        let thought = self.thought()?;
+        let text = text.trim_end();
+        if thought == Thought::HARMONY {
+            Some((thought, Begins::Free))
+        } else if text.ends_with(thought.open) {
+            Some((thought, Begins::Thinking))
+        } else {
+            (!text.ends_with(thought.close)).then_some((thought, Begins::Free))
+        }
+    }
+
     /// The tokens of rendered text.
     pub(crate) fn tokenize(&self, text: &str, tokenizer: &dyn Tokenize, vocabulary: &Vocabulary) -> Prompt {
-        let mut tokens = self.guard.tokenize(text, tokenizer);
-        if let Some(start) = vocabulary.prompt_start
-            && tokens.first() != Some(&start)
-        {
-            tokens.insert(0, start);
-        }
+        let tokens = begun(self.guard.tokenize(text, tokenizer), vocabulary);
         let turn_stops = if self.own { Vec::new() } else { TRANSCRIPT_STOPS.map(String::from).to_vec() };
         Prompt { tokens, turn_stops }
     }
+}
+
+/// Tokens that begin as the vocabulary says prompts must.
+pub(crate) fn begun(mut tokens: Vec<Token>, vocabulary: &Vocabulary) -> Vec<Token> {
+    if let Some(start) = vocabulary.prompt_start
+        && tokens.first() != Some(&start)
+    {
+        tokens.insert(0, start);
+    }
+    tokens
+}
+
+/// Whether the client asked for thinking, or for none; `None`: it left that to the model.
+pub(crate) fn wants_thinking(chat: &Chat) -> Option<bool> {
+    let reasoning = chat.reasoning.as_ref()?;
+    let effort = reasoning.effort.map(|effort| effort != Effort::None);
+    let budget = reasoning.budget_tokens.map(|tokens| tokens > 0);
+    reasoning.enabled.or(effort).or(budget)
 }
 
 /// A tool as templates know it.

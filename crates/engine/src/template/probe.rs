@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::jinja::Jinja;
 use super::{Traits, tool_value};
-use crate::tools::Syntax;
+use crate::tools::{Body, Syntax};
 
 const SYSTEM: &str = "needle-system";
 const TOOL: &str = "needle_tool";
@@ -17,29 +17,60 @@ pub(super) fn probe(jinja: &Jinja) -> Traits {
     let system =
         shows(jinja, &context(json!([{ "role": "system", "content": SYSTEM }, user()]), false), &[SYSTEM]);
     let told = shows(jinja, &context(json!([user()]), true), &[TOOL]);
-    let call = |as_text, id| jinja.render(&context(called(as_text, id), true)).unwrap_or_default();
-    let mut traits = Traits { system, tools: None, arguments_as_text: false, short_ids: false };
+    let mut traits = Traits {
+        system,
+        tools: None,
+        calls: true,
+        arguments_as_text: false,
+        thought: None,
+        short_ids: false,
+    };
+    if !told {
+        return traits;
+    }
+    let told = jinja.render(&context(json!([user()]), true)).unwrap_or_default();
     let ways = [(false, false), (true, false), (false, true), (true, true)];
-    for (as_text, short_ids) in ways.into_iter().filter(|_| told) {
+    for (as_text, short_ids) in ways {
         let id = if short_ids { "abcdef123" } else { "call_0123456789" };
-        let rendered = call(as_text, id);
-        if let Some(syntax) = notation(&rendered) {
+        let rendered = jinja.render(&context(called(as_text, id), true)).unwrap_or_default();
+        if !rendered.contains(RESULT) {
+            continue;
+        }
+        // The call is what the conversation has more than its beginning, where templates
+        // may tell of notations that they do not write.
+        let more = rendered.strip_prefix(common(&rendered, &told)).unwrap_or_default();
+        let written = more.contains(TOOL) && shows_arguments(more);
+        if written && let Some(syntax) = Syntax::of(more) {
             return Traits { tools: Some(syntax), arguments_as_text: as_text, short_ids, ..traits };
         }
+        if !written && traits.tools.is_none() {
+            // It tells how calls are written, and leaves it to the turn's words to hold them.
+            traits.tools =
+                Syntax::of(&told).filter(|syntax| matches!(syntax.body, Body::Object { list: true, .. }));
+            traits.calls = traits.tools.is_none();
+            traits.short_ids = short_ids && traits.tools.is_some();
+        }
     }
-    traits.tools = None;
     traits
 }
 
-/// The notation of a rendered call, if it is one that we can read.
-fn notation(rendered: &str) -> Option<Syntax> {
-    // Arguments within a JSON string would be read as text by the model.
-    let shown = [TOOL, RESULT].iter().all(|word| rendered.contains(word))
-        && rendered.contains(&format!("{{\"{ARGUMENT}\": 1}}"));
-    let named = |key: &str| rendered.contains(&format!("\"{key}\": {{\"{ARGUMENT}\""));
-    let syntax = [Syntax::HERMES, Syntax::MISTRAL].into_iter().find(|syntax| rendered.contains(syntax.open));
-    let syntax = syntax.or_else(|| named(Syntax::LLAMA3.arguments).then_some(Syntax::LLAMA3));
-    syntax.filter(|syntax| shown && named(syntax.arguments))
+/// Whether a call's arguments can be read: within a JSON string they would be text.
+fn shows_arguments(rendered: &str) -> bool {
+    [
+        format!("{{\"{ARGUMENT}\": 1}}"),
+        format!("{{\"{ARGUMENT}\":1}}"),
+        format!("{{{ARGUMENT}:1}}"),
+        format!("<parameter={ARGUMENT}>"),
+    ]
+    .iter()
+    .any(|written| rendered.contains(written))
+}
+
+/// What two texts begin with, up to a mark that only begins the same.
+fn common<'a>(one: &'a str, other: &str) -> &'a str {
+    let same = one.bytes().zip(other.bytes()).take_while(|(one, other)| one == other).count();
+    let boundary = (0..=same).rev().find(|&at| one.is_char_boundary(at)).unwrap_or(0);
+    &one[..one[..boundary].rfind(['<', '[']).unwrap_or(boundary)]
 }
 
 fn shows(jinja: &Jinja, context: &Value, words: &[&str]) -> bool {

@@ -1,7 +1,9 @@
 //! Golden prompts: what well-known families' templates make of one conversation. The
 //! fixtures are short templates in the families' notations, written for these tests.
 
-use message::{Block, BlockKind, Chat, Dialect, Extra, Message, Role, Tool, ToolKind, ToolOrigin};
+use message::{
+    Block, BlockKind, Chat, Dialect, Effort, Extra, Message, Reasoning, Role, Tool, ToolKind, ToolOrigin,
+};
 use serde_json::json;
 
 use super::*;
@@ -16,6 +18,14 @@ const QWEN: &str = include_str!("fixtures/qwen.jinja");
 const GEMMA: &str = include_str!("fixtures/gemma.jinja");
 /// Mistral's brackets: nine-character ids, roles must alternate.
 const MISTRAL: &str = include_str!("fixtures/mistral.jinja");
+/// gpt-oss: messages on channels, `reasoning_effort`, `thinking` in turns that call.
+const HARMONY: &str = include_str!("fixtures/harmony.jinja");
+/// DeepSeek: arguments as text, and thinking that the prompt always opens.
+const DEEPSEEK: &str = include_str!("fixtures/deepseek.jinja");
+/// Granite: tells how calls are written, and writes none; thinks when told to.
+const GRANITE: &str = include_str!("fixtures/granite.jinja");
+/// Gemma 4: its own notation of calls, and thinking that the prompt closes.
+const GEMMA4: &str = include_str!("fixtures/gemma4.jinja");
 
 fn template(source: Option<&str>) -> ChatTemplate {
     let mut vocabulary = Vocabulary::default();
@@ -168,6 +178,92 @@ fn mistral_wants_ids_of_nine() {
         text.contains("[TOOL_CALLS] [{\"name\": \"add\", \"arguments\": {\"a\": 1}, \"id\": \""),
         "{text}"
     );
+}
+
+/// A conversation in which the model thought before it called.
+fn thoughtful() -> Chat {
+    let mut chat = with_tools();
+    let thinking = BlockKind::Thinking { text: "Sum.".into(), signature: None };
+    chat.messages[1].content.insert(0, Block::new(thinking));
+    chat
+}
+
+fn reasoning(enabled: bool) -> Option<Reasoning> {
+    Some(Reasoning { enabled: Some(enabled), ..Reasoning::default() })
+}
+
+#[test]
+fn harmony() {
+    let template = template(Some(HARMONY));
+    assert_eq!(template.syntax(), Syntax::HARMONY);
+    let mut chat = thoughtful();
+    let text = template.render(&chat).unwrap();
+    let call = "<|start|>assistant<|channel|>analysis<|message|>Sum.<|end|><|start|>assistant to=functions.add\
+                <|channel|>commentary json<|message|>{\"a\": 1}<|call|><|start|>functions.add to=assistant";
+    assert!(text.contains(call), "{text}");
+    assert_eq!(template.begins(&text), Some((Thought::HARMONY, Begins::Free)));
+    chat.reasoning = Some(Reasoning { effort: Some(Effort::Max), ..Reasoning::default() });
+    assert!(template.render(&chat).unwrap().contains("Reasoning: high"));
+    chat.reasoning = reasoning(false);
+    assert!(template.render(&chat).unwrap().contains("Reasoning: low"), "the least it can");
+}
+
+#[test]
+fn deepseek_always_thinks_unless_it_finds_its_thinking_done() {
+    let template = template(Some(DEEPSEEK));
+    assert_eq!(template.traits().tools, Some(Syntax::DEEPSEEK));
+    assert!(template.traits().arguments_as_text);
+    let mut chat = thoughtful();
+    let text = template.render(&chat).unwrap();
+    assert!(text.contains("<｜tool▁sep｜>add\n```json\n{\"a\": 1}\n```<｜tool▁call▁end｜>"), "{text}");
+    assert_eq!(template.begins(&text), Some((Thought::THINK, Begins::Thinking)));
+    chat.reasoning = reasoning(false);
+    let text = template.render(&chat).unwrap();
+    assert!(text.ends_with("<think>\n</think>\n\n"), "{text}");
+    assert_eq!(template.begins(&text), None);
+}
+
+#[test]
+fn granite_is_shown_its_calls_in_words() {
+    let template = template(Some(GRANITE));
+    assert_eq!((template.traits().tools, template.traits().calls), (Some(Syntax::GRANITE), false));
+    let mut chat = thoughtful();
+    let text = template.render(&chat).unwrap();
+    assert!(
+        text.contains("<|end_of_role|><|tool_call|>[{\"name\": \"add\", \"arguments\": {\"a\": 1}}]<"),
+        "{text}"
+    );
+    assert!(!text.contains("between <think>"));
+    chat.reasoning = reasoning(true);
+    let text = template.render(&chat).unwrap();
+    assert!(text.contains("between <think></think>"), "{text}");
+    assert_eq!(template.begins(&text), Some((Thought::THINK, Begins::Free)));
+}
+
+#[test]
+fn gemma_of_four_generations() {
+    let template = template(Some(GEMMA4));
+    assert_eq!(template.traits().tools, Some(Syntax::GEMMA4));
+    let mut chat = thoughtful();
+    let text = template.render(&chat).unwrap();
+    assert!(text.contains("<|tool_call>call:add{a:1}<tool_call|>"), "{text}");
+    assert_eq!(template.begins(&text), None, "the prompt closes the thinking");
+    chat.reasoning = reasoning(true);
+    let text = template.render(&chat).unwrap();
+    assert!(template.begins(&text).is_some_and(|(_, begins)| begins == Begins::Free), "{text}");
+}
+
+#[test]
+fn words_beside_a_result_become_part_of_it_where_turns_must_alternate() {
+    let insists = "{% if message.role == 'user' and loop.index0 > 0 and messages[loop.index0 - 1].role == 'tool' %}\
+                   {{ raise_exception('roles must alternate') }}{% endif %}";
+    let source = MISTRAL.replacen(
+        "{%- for message in loop_messages %}",
+        &format!("{{%- for message in loop_messages %}}{insists}"),
+        1,
+    );
+    let text = rendered(&source.replace("messages[loop.index0", "loop_messages[loop.index0"), &with_tools());
+    assert!(text.contains("2\n\nAnd?"), "{text}");
 }
 
 #[test]

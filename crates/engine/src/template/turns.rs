@@ -3,21 +3,23 @@
 //! them where it does not.
 
 use message::{
-    Block, BlockKind, Chat, Dialect, ErrorKind, Failure, MediaSource, Message, Role, Tool, ToolChoice,
-    ToolKind,
+    Block, BlockKind, Chat, Dialect, Effort, ErrorKind, Failure, MediaSource, Message, Role, Tool,
+    ToolChoice, ToolKind,
 };
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::guard::Guard;
 use super::jinja::python_json;
-use super::{Traits, tool_value};
-use crate::tools;
+use super::{Traits, tool_value, wants_thinking};
+use crate::tools::{self, Syntax};
 
 /// The turns of a conversation, as JSON for a template.
 #[derive(Debug, Clone)]
 pub(super) struct Turns {
     messages: Vec<Value>,
     tools: Value,
+    /// What the client says of thinking, in the words templates ask for.
+    thinking: Map<String, Value>,
     /// The client's own beginning of the answer.
     continued: Option<String>,
 }
@@ -48,7 +50,7 @@ impl Turns {
         }
         let native = !tools.is_empty() && traits.tools.is_some();
         let tools = if native { tools.iter().map(tool_value).collect() } else { Value::Null };
-        let mut turns = Self { messages: reader.messages, tools, continued: None };
+        let mut turns = Self { messages: reader.messages, tools, thinking: thinking(chat), continued: None };
         if !system.is_empty() && !traits.system {
             turns.open_with(&system);
         }
@@ -58,11 +60,15 @@ impl Turns {
 
     /// What a template is given.
     pub(super) fn context(&self) -> Value {
-        json!({
+        let mut context = json!({
             "messages": self.messages,
             "tools": self.tools,
             "add_generation_prompt": self.continued.is_none(),
-        })
+        });
+        for (name, value) in &self.thinking {
+            context[name] = value.clone();
+        }
+        context
     }
 
     /// The text with which the client began the answer, if it did.
@@ -70,7 +76,8 @@ impl Turns {
         self.continued.as_deref()
     }
 
-    /// The same words in the plainest form: no system turn, no two turns of one role.
+    /// The same words in the plainest form: no system turn, no two turns of one role, and
+    /// what a user says beside a tool's result as part of it.
     pub(super) fn plainer(&self) -> Self {
         let mut plain = Self { messages: Vec::new(), ..self.clone() };
         let mut system = Vec::new();
@@ -81,12 +88,19 @@ impl Turns {
                 continue;
             }
             let mut message = message.clone();
+            if let Some(fields) = message.as_object_mut() {
+                fields.retain(|name, _| !matches!(name.as_str(), "thinking" | "reasoning_content"));
+            }
             if message["role"] == "system" {
                 message["role"] = json!("user");
             }
             let simple = |message: &Value| message.get("tool_calls").is_none() && message["role"] != "tool";
             match plain.messages.last_mut() {
                 Some(last) if last["role"] == message["role"] && simple(last) && simple(&message) => {
+                    let before = last["content"].as_str().unwrap_or_default();
+                    last["content"] = json!(format!("{before}\n\n{content}"));
+                }
+                Some(last) if last["role"] == "tool" && message["role"] == "user" => {
                     let before = last["content"].as_str().unwrap_or_default();
                     last["content"] = json!(format!("{before}\n\n{content}"));
                 }
@@ -134,6 +148,26 @@ fn tool_definition(index: usize, tool: &Tool) -> Result<Value, Failure> {
         "description": tool.description.as_deref().unwrap_or_default(),
         "parameters": schema.clone().unwrap_or_else(empty),
     }))
+}
+
+/// The variables by which templates are told about thinking: Qwen and SmolLM read
+/// `enable_thinking`, Granite and DeepSeek `thinking`, gpt-oss `reasoning_effort`.
+fn thinking(chat: &Chat) -> Map<String, Value> {
+    let mut variables = Map::new();
+    if let Some(wanted) = wants_thinking(chat) {
+        variables.insert("enable_thinking".to_owned(), json!(wanted));
+        variables.insert("thinking".to_owned(), json!(wanted));
+    }
+    let effort = match chat.reasoning.as_ref().and_then(|reasoning| reasoning.effort) {
+        Some(Effort::None | Effort::Minimal | Effort::Low) => Some("low"),
+        Some(Effort::Medium) => Some("medium"),
+        Some(Effort::High | Effort::XHigh | Effort::Max) => Some("high"),
+        None => (wants_thinking(chat) == Some(false)).then_some("low"),
+    };
+    if let Some(effort) = effort {
+        variables.insert("reasoning_effort".to_owned(), json!(effort));
+    }
+    variables
 }
 
 /// Anthropic and Converse let the client begin the answer: the last turn is the
@@ -220,30 +254,40 @@ impl Reader<'_> {
     fn assistant(&mut self, message: &Message, path: &str) -> Result<(), Failure> {
         let mut words = Vec::new();
         let mut calls = Vec::new();
+        let mut thoughts = Vec::new();
         for (index, block) in message.content.iter().enumerate() {
             match &block.kind {
                 BlockKind::ToolUse { id, name, input, .. } => {
                     self.names.push((id.clone(), name.clone()));
                     calls.push(self.call(id, name, input));
                 }
-                // Earlier reasoning is not shown again: models are taught without it.
+                BlockKind::Thinking { text, .. } if !text.is_empty() => thoughts.push(self.guard.mark(text)),
                 BlockKind::Thinking { .. } | BlockKind::RedactedThinking(_) => {}
                 _ => words.push(self.block(block, &format!("{path}.{index}"))?),
             }
         }
         let mut text = words.join("\n");
-        if self.traits.tools.is_none() {
-            for call in calls.drain(..) {
-                let break_ = if text.is_empty() { "" } else { "\n" };
-                let function = python_json(&json!({
-                    "name": call["function"]["name"], "arguments": call["function"]["arguments"],
-                }));
-                text.push_str(&format!("{break_}<tool_call>\n{function}\n</tool_call>"));
-            }
+        if !calls.is_empty() && (self.traits.tools.is_none() || !self.traits.calls) {
+            let written: Vec<(&Value, &Value)> = calls
+                .iter()
+                .map(|call: &Value| (&call["function"]["name"], &call["function"]["arguments"]))
+                .collect();
+            let syntax = self.traits.tools.unwrap_or(Syntax::HERMES);
+            let written = tools::written_call(syntax, &written);
+            let between = if text.is_empty() { "" } else { "\n" };
+            text = format!("{text}{between}{written}");
+            calls.clear();
         }
         let mut turn = json!({ "role": "assistant", "content": text });
         if !calls.is_empty() {
             turn["tool_calls"] = Value::Array(calls);
+        }
+        if !thoughts.is_empty() && self.traits.thought.is_some() {
+            // Which of earlier turns' thinking is shown again is the template's to say:
+            // Qwen and most others read the first name, gpt-oss the second.
+            let thoughts = thoughts.join("\n");
+            turn["thinking"] = json!(thoughts);
+            turn["reasoning_content"] = json!(thoughts);
         }
         self.messages.push(turn);
         Ok(())

@@ -1,44 +1,103 @@
 //! Tools: how a model writes its calls, and reading them from its answer as they come.
 //!
-//! Models were taught different notations; which one a model uses is found by asking
-//! its own template to write a call (`template/probe`). A model whose template knows no
-//! tools is told about them in the system prompt (`describe`), in the notation of
-//! NousResearch's Hermes function-calling standard, which most open models have seen.
+//! Models were taught different notations (`syntax`); which one a model uses is found by
+//! asking its own template to write a call (`template/probe`). A model whose template
+//! knows no tools is told about them in the system prompt (`describe`), in the notation
+//! of NousResearch's Hermes function-calling standard, which most open models have seen.
+//!
+//! `parser` finds the marks in an answer; what stands within them is read by one scanner
+//! per form of body: `scan` (a JSON object), `named`, `xml`. gpt-oss's answers are
+//! messages on channels, and are read by `harmony` from beginning to end.
 
 mod describe;
+mod harmony;
+mod named;
+mod object;
 mod parser;
 mod scan;
+mod syntax;
+mod xml;
 
-pub(crate) use describe::describe;
-pub(crate) use parser::{Parser, Part};
+pub(crate) use describe::{describe, written_call};
+use harmony::Harmony;
+use parser::Parser;
+pub(crate) use parser::Part;
+pub(crate) use syntax::{Body, MARKS, Named, Syntax, Thought};
+pub(crate) use xml::{TextParameters, is_text};
 
-/// How a model writes a tool call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Syntax {
-    /// Stands before a call; empty if a call is the whole answer.
-    pub(crate) open: &'static str,
-    /// Stands after a call; empty if nothing does.
-    pub(crate) close: &'static str,
-    /// The calls stand in one JSON array.
-    pub(crate) list: bool,
-    /// The key of the arguments.
-    pub(crate) arguments: &'static str,
+/// Reads an answer that may hold tool calls, in pieces cut anywhere.
+#[derive(Debug)]
+pub(crate) enum Reader {
+    /// Calls stand between marks.
+    Marked(Box<Parser>),
+    /// The answer is a list of messages on channels.
+    Harmony(Harmony),
 }
 
-impl Syntax {
-    /// `<tool_call>{"name": …, "arguments": …}</tool_call>`: Hermes, Qwen 2.5 and 3.
-    pub(crate) const HERMES: Self =
-        Self { open: "<tool_call>", close: "</tool_call>", list: false, arguments: "arguments" };
-    /// `[TOOL_CALLS][{"name": …, "arguments": …}]`: Mistral.
-    pub(crate) const MISTRAL: Self =
-        Self { open: "[TOOL_CALLS]", close: "", list: true, arguments: "arguments" };
-    /// `{"name": …, "parameters": …}` as the whole answer: Llama 3.
-    pub(crate) const LLAMA3: Self = Self { open: "", close: "", list: false, arguments: "parameters" };
-}
+impl Reader {
+    /// A reader of answers in this notation. `texts`: which parameters are texts.
+    pub(crate) fn new(syntax: Syntax, texts: TextParameters) -> Self {
+        match syntax.body {
+            Body::Harmony => Self::Harmony(Harmony::new()),
+            _ => Self::Marked(Box::new(Parser::new(syntax, texts))),
+        }
+    }
 
-/// Marks of tool calls that some vocabularies keep as control tokens: these must show
-/// in the text, where other control tokens do not.
-pub(crate) const MARKS: [&str; 3] = ["<tool_call>", "</tool_call>", "[TOOL_CALLS]"];
+    /// Takes in a piece of the answer.
+    pub(crate) fn push(&mut self, text: &str, parts: &mut Vec<Part>) {
+        match self {
+            Self::Marked(parser) => parser.push(text, parts),
+            Self::Harmony(harmony) => harmony.push(text, parts),
+        }
+    }
+
+    /// The answer is over.
+    pub(crate) fn finish(&mut self, parts: &mut Vec<Part>) {
+        match self {
+            Self::Marked(parser) => parser.finish(parts),
+            Self::Harmony(harmony) => harmony.finish(parts),
+        }
+    }
+
+    /// Passes over bytes of the raw answer that are not for this reader.
+    pub(crate) fn skip(&mut self, bytes: usize) {
+        if let Self::Marked(parser) = self {
+            parser.skip(bytes);
+        }
+    }
+
+    /// A call broke off after it had begun.
+    pub(crate) fn malformed(&self) -> bool {
+        match self {
+            Self::Marked(parser) => parser.malformed(),
+            Self::Harmony(harmony) => harmony.malformed(),
+        }
+    }
+
+    /// Times a mark has announced calls.
+    pub(crate) fn announced(&self) -> u32 {
+        match self {
+            Self::Marked(parser) => parser.announced(),
+            Self::Harmony(harmony) => harmony.announced(),
+        }
+    }
+
+    /// What was written since the last such mark.
+    pub(crate) fn since_announced(&self) -> &str {
+        match self {
+            Self::Marked(parser) => parser.since_announced(),
+            Self::Harmony(harmony) => harmony.since_announced(),
+        }
+    }
+
+    /// What is being written is not for the reader of the answer.
+    pub(crate) fn thinking(&self) -> bool {
+        match self {
+            Self::Marked(_) => false,
+            Self::Harmony(harmony) => harmony.thinking(),
+        }
+    }
+}
 
 /// A new id, by which a tool's result will name its call.
 pub(crate) fn new_call_id() -> String {

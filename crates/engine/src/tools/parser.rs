@@ -1,7 +1,9 @@
 //! Tells tool calls from text in an answer that comes in pieces, cut anywhere.
 
-use super::Syntax;
+use super::named::NamedScanner;
 use super::scan::{CallScanner, Found};
+use super::xml::XmlScanner;
+use super::{Body, Syntax, TextParameters};
 
 /// A piece of an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,6 +15,8 @@ pub(crate) enum Part {
         /// Where it ends in the raw answer, in bytes.
         end: usize,
     },
+    /// Thinking.
+    Thinking(String),
     /// A tool call begins.
     Begin {
         /// The tool's name.
@@ -34,37 +38,88 @@ enum State {
     /// In text that can hold no call any more.
     TextOnly,
     /// In a call.
-    Call {
-        scanner: CallScanner,
-        /// All of it, to be shown as text if it turns out to be none.
-        raw: String,
-        begun: bool,
-    },
+    Call { scanner: Scanner, begun: bool },
     /// After a call: another one, the closing mark, or text.
     Between,
 }
+
+/// Reads one call, in the form of the notation.
+#[derive(Debug)]
+enum Scanner {
+    Object(CallScanner),
+    Named(NamedScanner),
+    Xml(XmlScanner),
+}
+
+impl Scanner {
+    fn push(&mut self, byte: u8, found: &mut Vec<Found>) {
+        match self {
+            Self::Object(scanner) => scanner.push(byte, found),
+            Self::Named(scanner) => scanner.push(byte, found),
+            Self::Xml(scanner) => scanner.push(byte, found),
+        }
+    }
+
+    fn flush(&mut self, found: &mut Vec<Found>) {
+        match self {
+            Self::Object(scanner) => scanner.flush(found),
+            Self::Named(scanner) => scanner.flush(found),
+            Self::Xml(scanner) => scanner.flush(found),
+        }
+    }
+}
+
+/// Stands before a lone call of Llama 3's in some answers, and means nothing.
+const PYTHON_TAG: &str = "<|python_tag|>";
+/// What may stand between a call's arguments and its closing mark.
+const TAILS: [&str; 2] = ["```", "<｜tool▁call▁end｜>"];
+/// Begins the next call within the same marks.
+const NEXT: &str = "<｜tool▁call▁begin｜>";
+/// How a whole answer begins that is a call: before it is that long, it may be any JSON.
+const LONE_CALL: &str = "{\"name\"";
 
 /// Reads an answer.
 #[derive(Debug)]
 pub(crate) struct Parser {
     syntax: Syntax,
+    texts: TextParameters,
     state: State,
     /// Text that may be the beginning of a mark, or blanks that may stand before one.
     held: String,
+    /// The open call with its mark, to be shown as text if it turns out to be none.
+    raw: String,
     /// Bytes of the raw answer taken in.
     taken: usize,
+    announced: u32,
     malformed: bool,
 }
 
 impl Parser {
     /// A parser of answers in this notation.
-    pub(crate) fn new(syntax: Syntax) -> Self {
-        Self { syntax, state: State::Text, held: String::new(), taken: 0, malformed: false }
+    pub(crate) fn new(syntax: Syntax, texts: TextParameters) -> Self {
+        let (held, raw) = (String::new(), String::new());
+        let state = State::Text;
+        Self { syntax, texts, state, held, raw, taken: 0, announced: 0, malformed: false }
     }
 
     /// A call broke off after it had begun.
     pub(crate) fn malformed(&self) -> bool {
         self.malformed
+    }
+
+    /// Times a mark has announced calls.
+    pub(crate) fn announced(&self) -> u32 {
+        self.announced
+    }
+
+    /// What was written since the last such mark.
+    pub(crate) fn since_announced(&self) -> &str {
+        self.raw.get(self.syntax.open.len()..).unwrap_or_default()
+    }
+
+    /// Passes over bytes that are not for this parser.
+    pub(crate) fn skip(&mut self, bytes: usize) {
+        self.taken += bytes;
     }
 
     /// Takes in a piece of the answer.
@@ -73,7 +128,7 @@ impl Parser {
             self.taken += character.len_utf8();
             self.take(character, parts);
         }
-        if let State::Call { scanner, begun, .. } = &mut self.state {
+        if let State::Call { scanner, begun } = &mut self.state {
             let mut found = Vec::new();
             scanner.flush(&mut found);
             debug_assert!(*begun || found.is_empty(), "arguments wait for the name");
@@ -89,7 +144,10 @@ impl Parser {
                 self.malformed = true;
                 parts.push(Part::End { whole: false });
             }
-            State::Call { raw, .. } => self.show(raw, parts),
+            State::Call { .. } => {
+                let raw = std::mem::take(&mut self.raw);
+                self.show(raw, parts);
+            }
             State::Between => self.held.clear(),
             State::Text | State::TextOnly => {}
         }
@@ -104,8 +162,10 @@ impl Parser {
                 self.held.push(character);
                 self.look_for_call(parts);
             }
-            State::Call { scanner, raw, begun } => {
-                raw.push(character);
+            State::Call { scanner, begun } => {
+                if !*begun {
+                    self.raw.push(character);
+                }
                 let mut found = Vec::new();
                 let mut bytes = [0; 4];
                 for byte in character.encode_utf8(&mut bytes).bytes() {
@@ -120,6 +180,8 @@ impl Parser {
                     self.give_up(begun, parts);
                 } else if over {
                     self.state = State::Between;
+                } else if self.syntax.open.is_empty() && !begun && self.raw == LONE_CALL {
+                    self.announced += 1;
                 }
             }
             State::Between => {
@@ -134,49 +196,70 @@ impl Parser {
         let open = self.syntax.open;
         if open.is_empty() {
             // The call is the whole answer, or there is none.
-            match self.held.trim_start().chars().next() {
-                None => {}
-                Some('{') => self.begin_call(parts),
-                Some(_) => self.state = State::TextOnly,
+            let answer = self.held.trim_start();
+            let answer = answer.strip_prefix(PYTHON_TAG).unwrap_or(answer).trim_start();
+            match answer.chars().next() {
+                Some('{') => {
+                    self.held.clear();
+                    self.begin_call("");
+                    self.take('{', parts);
+                }
+                Some(_) if !PYTHON_TAG.starts_with(answer) => self.state = State::TextOnly,
+                _ => {}
             }
         } else if let Some(text) = self.held.strip_suffix(open) {
             let text = text.trim_end().to_owned();
             self.held.clear();
             self.show_until(text, self.taken - open.len(), parts);
-            let raw = open.to_owned();
-            self.state = if self.syntax.list {
-                State::Between
-            } else {
-                State::Call { scanner: CallScanner::new(), raw, begun: false }
-            };
+            self.announced += 1;
+            self.begin_call(open);
         }
     }
 
-    fn begin_call(&mut self, parts: &mut Vec<Part>) {
-        let raw = std::mem::take(&mut self.held);
-        let mut scanner = CallScanner::new();
-        let mut found = Vec::new();
-        raw.bytes().for_each(|byte| scanner.push(byte, &mut found));
-        pass_on(found, parts);
-        self.state = State::Call { scanner, raw, begun: false };
+    /// A call begins after `mark`.
+    fn begin_call(&mut self, mark: &str) {
+        mark.clone_into(&mut self.raw);
+        let scanner = match self.syntax.body {
+            Body::Object { .. } => Scanner::Object(CallScanner::new()),
+            Body::Named(_) => Scanner::Named(NamedScanner::default()),
+            Body::Xml | Body::Harmony => Scanner::Xml(XmlScanner::new(self.texts.clone())),
+        };
+        self.state = State::Call { scanner, begun: false };
     }
 
     /// After a call: what comes next?
     fn look_for_next(&mut self) {
-        let syntax = self.syntax;
-        let rest =
-            self.held.trim_start_matches(|c: char| c.is_whitespace() || matches!(c, ',' | ';' | '[' | ']'));
+        let Syntax { open, close, body } = self.syntax;
+        let object = matches!(body, Body::Object { .. });
+        let list = matches!(body, Body::Object { list: true, .. });
+        let blank = |c: char| c.is_whitespace() || (object && matches!(c, ',' | ';' | '[' | ']'));
+        let mut rest = self.held.trim_start_matches(blank);
+        while let Some(after) = TAILS.iter().find_map(|tail| rest.strip_prefix(tail)) {
+            rest = after.trim_start_matches(blank);
+        }
+        let is_partly = |mark: &str| !mark.is_empty() && mark.starts_with(rest);
+        let several = matches!(body, Body::Named(named) if named.several);
         if rest.is_empty() {
             self.held.clear();
-        } else if rest == "{" && syntax.close.is_empty() {
-            let (mut scanner, mut none) = (CallScanner::new(), Vec::new());
-            scanner.push(b'{', &mut none);
+        } else if rest == "{" && (list || (object && close.is_empty())) {
             self.held.clear();
-            self.state = State::Call { scanner, raw: "{".to_owned(), begun: false };
-        } else if rest == syntax.close {
+            self.begin_call("");
+            self.take('{', &mut Vec::new());
+        } else if rest == NEXT && several {
+            self.held.clear();
+            self.begin_call(NEXT);
+        } else if rest == close {
             self.held.clear();
             self.state = State::Text;
-        } else if !syntax.close.starts_with(rest) {
+        } else if rest == open && close.is_empty() {
+            self.held.clear();
+            self.announced += 1;
+            self.begin_call(open);
+        } else if !(is_partly(close)
+            || (close.is_empty() && is_partly(open))
+            || (several && is_partly(NEXT))
+            || TAILS.iter().any(|tail| is_partly(tail)))
+        {
             self.held = rest.to_owned();
             self.state = State::Text;
         }
@@ -184,13 +267,16 @@ impl Parser {
 
     /// What looked like a call is none.
     fn give_up(&mut self, begun: bool, parts: &mut Vec<Part>) {
-        let State::Call { raw, .. } = std::mem::replace(&mut self.state, State::TextOnly) else { return };
+        self.state = State::TextOnly;
         if begun {
             self.malformed = true;
             parts.push(Part::End { whole: false });
         } else {
+            let raw = std::mem::take(&mut self.raw);
             self.show(raw, parts);
-            self.state = if self.syntax.open.is_empty() { State::TextOnly } else { State::Text };
+            if !self.syntax.open.is_empty() {
+                self.state = State::Text;
+            }
         }
     }
 

@@ -17,9 +17,9 @@ pub(super) enum Found {
 }
 
 /// Deepest nesting of arguments: beyond it the call is taken for broken.
-const MAX_DEPTH: usize = 128;
+pub(super) const MAX_DEPTH: usize = 128;
 /// Longest name or key, in bytes.
-const MAX_WORD_BYTES: usize = 1024;
+pub(super) const MAX_WORD_BYTES: usize = 1024;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum At {
@@ -82,6 +82,8 @@ impl CallScanner {
             (At::InKey, _) => self.in_key(byte, found),
             (At::InValue, _) => self.in_value(byte, found),
             (At::Start | At::Key | At::Colon | At::Value | At::Comma, _) if blank => {}
+            // Some models put a lone call in a list, too.
+            (At::Start, b'[' | b',' | b';') => {}
             (At::Start, b'{') | (At::Comma, b',') => self.at = At::Key,
             (At::Key, b'"') => self.at = At::InKey,
             (At::Colon, b':') => self.at = At::Value,

@@ -3,16 +3,21 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::tools::Reader;
 
 /// What a client would gather: texts, and calls as (name, arguments, whole).
 #[derive(Debug, Default, PartialEq, Eq, Clone)]
 struct Gathered {
     text: String,
+    thinking: String,
     calls: Vec<(String, String, bool)>,
 }
 
 fn gather<'a>(syntax: Syntax, pieces: impl IntoIterator<Item = &'a str>) -> Gathered {
-    let mut parser = Parser::new(syntax);
+    let mut texts = TextParameters::default();
+    let properties = serde_json::json!({ "city": { "type": "string" }, "days": { "type": "integer" } });
+    texts.add("weather", Some(&serde_json::json!({ "properties": properties })));
+    let mut parser = Reader::new(syntax, texts);
     let mut parts = Vec::new();
     for piece in pieces {
         parser.push(piece, &mut parts);
@@ -22,6 +27,7 @@ fn gather<'a>(syntax: Syntax, pieces: impl IntoIterator<Item = &'a str>) -> Gath
     for part in parts {
         match part {
             Part::Text { text, .. } => gathered.text.push_str(&text),
+            Part::Thinking(text) => gathered.thinking.push_str(&text),
             Part::Begin { name } => gathered.calls.push((name, String::new(), false)),
             Part::Input(input) => gathered.calls.last_mut().unwrap().1.push_str(&input),
             Part::End { whole } => gathered.calls.last_mut().unwrap().2 = whole,
@@ -76,6 +82,103 @@ fn mistral_and_llama() {
 }
 
 #[test]
+fn llama_with_its_python_tag() {
+    let parsed = parse(Syntax::LLAMA3, "<|python_tag|>{\"name\": \"a\", \"parameters\": {\"x\": 1}}");
+    assert_eq!(parsed.calls, [call("a", "{\"x\": 1}")]);
+}
+
+#[test]
+fn mistral_since_version_eleven() {
+    let parsed = parse(
+        Syntax::MISTRAL_ARGS,
+        "Ok.[TOOL_CALLS]a[ARGS]{\"x\": [{}]}[TOOL_CALLS]b[CALL_ID]123456789[ARGS]{}",
+    );
+    assert_eq!(parsed.text, "Ok.");
+    assert_eq!(parsed.calls, [call("a", "{\"x\": [{}]}"), call("b", "{}")]);
+}
+
+#[test]
+fn granite_and_phi() {
+    let list = "[{\"name\": \"a\", \"arguments\": {\"x\": 1}}, {\"name\": \"b\", \"arguments\": {}}]";
+    let both = [call("a", "{\"x\": 1}"), call("b", "{}")];
+    assert_eq!(parse(Syntax::GRANITE, &format!("<|tool_call|>{list}")).calls, both);
+    let parsed = parse(Syntax::PHI4, &format!("<|tool_call|>{list}<|/tool_call|>"));
+    assert_eq!((parsed.calls.as_slice(), parsed.text.as_str()), (both.as_slice(), ""));
+}
+
+#[test]
+fn deepseek() {
+    let one = |name: &str| {
+        format!(
+            "<｜tool▁call▁begin｜>function<｜tool▁sep｜>{name}\n```json\n{{\"x\": \"`\"}}\n```<｜tool▁call▁end｜>"
+        )
+    };
+    let answer = format!("Ok\n\n<｜tool▁calls▁begin｜>{}\n{}<｜tool▁calls▁end｜> done", one("a"), one("b"));
+    let parsed = parse(Syntax::DEEPSEEK, &answer);
+    assert_eq!(parsed.calls, [call("a", "{\"x\": \"`\"}"), call("b", "{\"x\": \"`\"}")]);
+    assert_eq!(parsed.text, "Ok done");
+    let one = |name: &str| format!("<｜tool▁call▁begin｜>{name}<｜tool▁sep｜>{{}}<｜tool▁call▁end｜>");
+    let answer = format!("<｜tool▁calls▁begin｜>{}{}<｜tool▁calls▁end｜>", one("a"), one("b"));
+    assert_eq!(parse(Syntax::DEEPSEEK_V31, &answer).calls, [call("a", "{}"), call("b", "{}")]);
+}
+
+#[test]
+fn gemma() {
+    let answer = "Well.\n<|tool_call>call:a{\"x\": 1}<tool_call|><|tool_call>call:b{}<tool_call|>";
+    let parsed = parse(Syntax::GEMMA4, answer);
+    assert_eq!(parsed.calls, [call("a", "{\"x\": 1}"), call("b", "{}")]);
+    assert_eq!(parsed.text, "Well.");
+    let answer = "<start_function_call>call:a{}<end_function_call>";
+    assert_eq!(parse(Syntax::FUNCTION_GEMMA, answer).calls, [call("a", "{}")]);
+}
+
+#[test]
+fn qwen3_coder() {
+    let answer = "I look.\n<tool_call>\n<function=weather>\n<parameter=city>\nZürich \"</b>\n</parameter>\n\
+                  <parameter=days>\n3\n</parameter>\n<parameter=more>\nTrue\n</parameter>\n</function>\n</tool_call>";
+    let parsed = parse(Syntax::QWEN3_CODER, answer);
+    assert_eq!(parsed.text, "I look.");
+    let input = "{\"city\": \"Zürich \\\"</b>\", \"days\": 3, \"more\": true}";
+    assert_eq!(parsed.calls, [call("weather", input)]);
+    let bare = "<tool_call>\n<function=weather>\n</function>\n</tool_call>";
+    assert_eq!(parse(Syntax::QWEN3_CODER, bare).calls, [call("weather", "{}")]);
+    let cut = parse(Syntax::QWEN3_CODER, "<tool_call><function=weather><parameter=city>Bern");
+    assert_eq!(cut.calls, [("weather".to_owned(), "{\"city\": \"Bern".to_owned(), false)]);
+}
+
+#[test]
+fn harmony() {
+    let answer = "<|channel|>analysis<|message|>Need <weather>.<|end|><|start|>assistant<|channel|>commentary\
+                  <|message|>I look.<|end|><|start|>assistant<|channel|>commentary to=functions.weather \
+                  <|constrain|>json<|message|>{\"city\": \"<|\"}<|call|>";
+    let parsed = parse(Syntax::HARMONY, answer);
+    assert_eq!((parsed.thinking.as_str(), parsed.text.as_str()), ("Need <weather>.", "I look."));
+    assert_eq!(parsed.calls, [call("weather", "{\"city\": \"<|\"}")]);
+    let answer = "<|channel|>analysis<|message|>Hm<|end|><|start|>assistant to=functions.a<|channel|>commentary json<|message|> {}";
+    assert_eq!(parse(Syntax::HARMONY, answer).calls, [call("a", "{}")]);
+    let answer = "<|channel|>analysis<|message|>Hm<|end|><|start|>assistant<|channel|>final<|message|>Yes <|";
+    let parsed = parse(Syntax::HARMONY, answer);
+    assert_eq!((parsed.thinking.as_str(), parsed.text.as_str()), ("Hm", "Yes <|"));
+    let cut = parse(Syntax::HARMONY, "<|channel|>commentary to=functions.a<|message|>{\"x\":");
+    assert_eq!(cut.calls, [("a".to_owned(), "{\"x\":".to_owned(), false)]);
+    assert_eq!(parse(Syntax::HARMONY, "no format").text, "no format");
+}
+
+#[test]
+fn marks_without_calls_stay_text() {
+    for (syntax, answer) in [
+        (Syntax::MISTRAL_ARGS, "[TOOL_CALLS][ARGS]{}"),
+        (Syntax::GEMMA4, "<|tool_call>{}"),
+        (Syntax::QWEN3_CODER, "<tool_call>{\"name\": \"a\"}> <function>"),
+        (Syntax::DEEPSEEK, "<｜tool▁calls▁begin｜>{}"),
+        (Syntax::GRANITE, "<|tool_call|>[1]"),
+    ] {
+        let parsed = parse(syntax, answer);
+        assert_eq!((parsed.text.as_str(), parsed.calls.len()), (answer, 0), "{answer}");
+    }
+}
+
+#[test]
 fn arguments_before_the_name_and_as_text() {
     let parsed = parse(Syntax::HERMES, "<tool_call>{\"arguments\": {\"x\": 1}, \"name\": \"a\"}</tool_call>");
     assert_eq!(parsed.calls, [call("a", "{\"x\": 1}")]);
@@ -109,7 +212,7 @@ fn a_call_cut_short_is_not_whole() {
 
 #[test]
 fn arguments_come_as_they_are_written() {
-    let mut parser = Parser::new(Syntax::HERMES);
+    let mut parser = Reader::new(Syntax::HERMES, TextParameters::default());
     let mut parts = Vec::new();
     parser.push("<tool_call>{\"name\": \"a\", \"arguments\": {\"x\": \"on", &mut parts);
     assert_eq!(parts, [Part::Begin { name: "a".into() }, Part::Input("{\"x\": \"on".into())]);
@@ -126,6 +229,22 @@ fn nesting_without_end_is_broken_not_fatal() {
 }
 
 proptest! {
+    /// Whatever a model writes, no notation's reader falls over it or loses its place.
+    #[test]
+    fn garbage_is_read_the_same_in_any_pieces(
+        words in prop::collection::vec(prop::sample::select(vec![
+            "<tool_call>", "</tool_call>", "{", "}", "\"name\"", ": ", "\"a\"", "[TOOL_CALLS]", "[ARGS]", "<|tool_call|>",
+            "<|tool_call>", "call:", "<tool_call|>", "<function=f>", "<parameter=city>", "</parameter>", "</function>",
+            "<｜tool▁calls▁begin｜>", "<｜tool▁call▁begin｜>", "<｜tool▁sep｜>", "<｜tool▁call▁end｜>", "```", "\n", "é",
+            "<|channel|>", "analysis", "final", "to=functions.", "<|message|>", "<|end|>", "<|call|>", " ",
+        ]), 0..12),
+        which in 0usize..11,
+    ) {
+        let all = [Syntax::HERMES, Syntax::MISTRAL, Syntax::MISTRAL_ARGS, Syntax::LLAMA3, Syntax::GRANITE, Syntax::PHI4,
+            Syntax::GEMMA4, Syntax::DEEPSEEK, Syntax::DEEPSEEK_V31, Syntax::QWEN3_CODER, Syntax::HARMONY];
+        parse(all[which], &words.concat());
+    }
+
     #[test]
     fn text_without_marks_comes_through_whole(answer in "[ <>a-c_/\\n{}é]{0,40}") {
         let parsed = parse(Syntax::HERMES, &answer);
