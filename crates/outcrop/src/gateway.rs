@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use catalog::Catalog;
 use engine::Engine;
-use platform::route::{Route, Target, Targets};
+use platform::route::{Route, Targets};
 use server::{Auth, Gateway};
 
 use crate::config::{Config, Home};
@@ -19,11 +19,12 @@ use crate::exit::Exit;
 
 pub(crate) use local::Local;
 pub(crate) use models::LocalModel;
+use upstreams::Hosted;
 
 /// Everything that answers calls.
 pub(crate) struct Parts {
     route: Route,
-    hosted: Vec<Target>,
+    hosted: Vec<Hosted>,
     local: Vec<LocalModel>,
     engines: Mutex<BTreeMap<String, Engine>>,
     aliases: BTreeMap<String, String>,
@@ -93,13 +94,13 @@ impl Parts {
         for model in &self.local {
             targets.add(model.target(engines.get(&model.id))).map_err(Exit::usage)?;
         }
-        for target in &self.hosted {
-            targets.add(target.clone()).map_err(Exit::usage)?;
+        for hosted in &self.hosted {
+            hosted.route(&mut targets)?;
         }
         // An alias may name another alias, in any order of the file: those whose target
         // is known go first, until no more can.
         let mut known: BTreeSet<String> = self.local.iter().map(|model| model.id.clone()).collect();
-        known.extend(self.hosted.iter().map(|target| target.card.id.to_string()));
+        known.extend(self.hosted.iter().flat_map(Hosted::names));
         let mut waiting: Vec<_> = self.aliases.iter().collect();
         while let Some(next) = waiting.iter().position(|(_, target)| known.contains(*target)) {
             let (name, target) = waiting.swap_remove(next);

@@ -6,7 +6,8 @@
 //! ```
 //!
 //! * `provider.rs`: one `[providers.NAME]` table of the configuration, as data;
-//! * `auth.rs`: where a provider's secret comes from and in which header it goes;
+//! * `known.rs`: what is known of a vendor, as data; `resolve.rs`: the two put together;
+//! * `auth/`: where a provider's secret comes from and how it is shown; `tls.rs`: whom to trust;
 //! * `transport.rs`: one provider's connection pool, address and prebuilt headers;
 //! * `connector.rs`: TCP and TLS;
 //! * `remote.rs`: one model there, as a [`Service`](message::Service);
@@ -23,14 +24,19 @@ mod answer;
 mod auth;
 mod connector;
 mod deadline;
+mod known;
 mod pieces;
 mod provider;
 mod remote;
+mod resolve;
 #[cfg(feature = "scripted")]
 pub mod scripted;
+mod tls;
 mod transport;
 
-pub use auth::{Auth, Scheme};
-pub use provider::{Limits, Provider, ProviderError, Speaks, Timeouts};
+pub use auth::{Auth, Plain, Scheme};
+pub use known::{Known, Variable, VariableSource};
+pub use provider::{Limits, Provider, ProviderError, QuirkName, Speaks, Timeouts};
 pub use remote::Remote;
+pub use resolve::{Place, Resolved};
 pub use transport::Transport;

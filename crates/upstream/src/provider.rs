@@ -1,50 +1,90 @@
 //! One `[providers.NAME]` table of the configuration: where a model server is, which
-//! dialect it speaks, how to prove who we are, and how long to wait.
+//! dialects it speaks, how to prove who we are, and how long to wait.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
+use dialect::Quirk;
 use message::Dialect;
 use serde::Deserialize;
 use thiserror::Error;
 
 use crate::Auth;
 
-/// A model server, as configured.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
+/// A model server, as configured. What is not said is inherited from the
+/// [data](crate::Known) of its kind, where there is such.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct Provider {
-    /// The wire format it speaks.
-    pub dialect: Speaks,
+    /// Whose data to inherit from. Default: the table's own name, if it is a known one.
+    pub kind: Option<String>,
+    /// The one wire format it speaks: the short form of `dialects`.
+    pub dialect: Option<Speaks>,
+    /// The wire formats it speaks, the preferred one first.
+    pub dialects: Vec<Speaks>,
     /// What paths are appended to: `https://api.anthropic.com`, `http://127.0.0.1:8000/v1`.
-    pub base_url: String,
-    /// Its models, by its own names; each is served as `provider/model`. Default none.
-    #[serde(default)]
-    pub models: Vec<String>,
+    /// May hold `{region}`, `{resource}` and `{project}`.
+    pub base_url: Option<String>,
+    /// Where a dialect lies below `base_url`, if it does not lie right there.
+    pub paths: BTreeMap<Speaks, String>,
+    /// The region in `base_url`, and that AWS signatures are for.
+    pub region: Option<String>,
+    /// The vendor's name for a deployment, in `base_url` (Azure, SageMaker).
+    pub resource: Option<String>,
+    /// The project in `base_url` (Google).
+    pub project: Option<String>,
+    /// Its models, by its own names; each is served as `provider/model`. Without this, or
+    /// with `"*"` among them, any `provider/model` is sent there.
+    pub models: Option<Vec<String>>,
     /// How to prove who we are.
-    #[serde(default)]
     pub auth: Auth,
     /// Headers sent with every request, besides the dialect's own. Not for secrets:
     /// those belong into `auth`.
-    #[serde(default)]
     pub headers: BTreeMap<String, String>,
+    /// How it differs from the vendor whose dialect it speaks: [`dialect::Quirk`]s by name.
+    pub quirks: Option<Vec<QuirkName>>,
+    /// PEM file of a certificate authority to trust besides the system's.
+    pub ca_file: Option<PathBuf>,
     /// How long to wait for what.
-    #[serde(default)]
     pub timeouts: Timeouts,
     /// How much to take.
-    #[serde(default)]
     pub limits: Limits,
 }
 
+impl Provider {
+    /// Whether any `provider/model` is sent there, listed or not.
+    pub fn takes_any_model(&self) -> bool {
+        self.models.as_ref().is_none_or(|models| models.iter().any(|model| model == ANY_MODEL))
+    }
+}
+
+/// Among `models`: any.
+pub(crate) const ANY_MODEL: &str = "*";
+
 /// The dialects a model server may speak.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Speaks {
-    /// Anthropic Messages; `base_url` is the host: `/v1/messages` is appended.
+    /// Anthropic Messages; `/v1/messages` is appended to `base_url`.
     Anthropic,
-    /// OpenAI Chat Completions; `base_url` ends in `/v1`: `/chat/completions` is appended.
+    /// OpenAI Chat Completions and Embeddings; `base_url` ends in `/v1`:
+    /// `/chat/completions` is appended.
     #[serde(rename = "openai-chat", alias = "openai")]
     OpenAiChat,
+    /// OpenAI Responses; `base_url` ends in `/v1`: `/responses` is appended.
+    #[serde(rename = "openai-responses")]
+    OpenAiResponses,
+    /// OpenAI's legacy Completions; `base_url` ends in `/v1`: `/completions` is appended.
+    #[serde(rename = "openai-completions")]
+    OpenAiCompletions,
+    /// Gemini; `base_url` ends in the version: `/models/MODEL:generateContent` is appended.
+    Gemini,
+    /// Cohere v2; `/v2/chat` is appended to `base_url`.
+    Cohere,
+    /// Bedrock's Converse and InvokeModel; `/model/MODEL/…` is appended to `base_url`.
+    #[serde(alias = "bedrock-converse")]
+    Bedrock,
 }
 
 impl Speaks {
@@ -53,7 +93,36 @@ impl Speaks {
         match self {
             Self::Anthropic => Dialect::Anthropic,
             Self::OpenAiChat => Dialect::OpenAiChat,
+            Self::OpenAiResponses => Dialect::OpenAiResponses,
+            Self::OpenAiCompletions => Dialect::OpenAiCompletions,
+            Self::Gemini => Dialect::Gemini,
+            Self::Cohere => Dialect::Cohere,
+            Self::Bedrock => Dialect::BedrockConverse,
         }
+    }
+
+    /// The name used in configuration.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Bedrock => "bedrock",
+            other => other.dialect().name(),
+        }
+    }
+}
+
+/// A quirk by its name in configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct QuirkName(pub Quirk);
+
+impl TryFrom<String> for QuirkName {
+    type Error = String;
+
+    fn try_from(name: String) -> Result<Self, String> {
+        Quirk::from_name(&name).map(Self).ok_or_else(|| {
+            let known: Vec<&str> = Quirk::ALL.into_iter().map(Quirk::name).collect();
+            format!("there is no quirk `{name}`; there are {}", known.join(", "))
+        })
     }
 }
 
@@ -140,6 +209,40 @@ impl Default for Limits {
 /// A provider that cannot be used as configured.
 #[derive(Debug, Error)]
 pub enum ProviderError {
+    /// `kind` names no data.
+    #[error(
+        "provider `{provider}`: there is no kind `{kind}`; `outcrop providers list` shows those there are"
+    )]
+    Kind {
+        /// Which provider.
+        provider: String,
+        /// What was configured.
+        kind: String,
+    },
+    /// Something must be said that is not inherited either.
+    #[error("provider `{provider}`: {field} is missing: {advice}")]
+    Missing {
+        /// Which provider.
+        provider: String,
+        /// Which setting.
+        field: &'static str,
+        /// What to write.
+        advice: String,
+    },
+    /// It speaks nothing that can be spoken to a server.
+    #[error("provider `{provider}`: none of its dialects can be spoken to a server yet")]
+    Dialect {
+        /// Which provider.
+        provider: String,
+    },
+    /// A certificate authority cannot be read.
+    #[error("provider `{provider}`: ca_file: {reason}")]
+    CaFile {
+        /// Which provider.
+        provider: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// The address is no URL of a model server.
     #[error("provider `{provider}`: base_url `{url}` {reason}; write it like `https://api.example.com/v1`")]
     BaseUrl {

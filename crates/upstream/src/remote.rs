@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use bytes::BytesMut;
-use dialect::{Outbound, Outgoing};
+use dialect::Outgoing;
 use http::header::{CONTENT_ENCODING, HeaderMap};
 use http::{Method, Request, Response};
 use http_body_util::BodyExt;
@@ -14,8 +14,10 @@ use message::{Call, ErrorKind, Failure, Form, Reply, Service};
 
 use crate::Transport;
 use crate::answer::Answer;
+use crate::auth::Unsigned;
 use crate::deadline::Deadline;
 use crate::pieces::Pieces;
+use crate::transport::Spoken;
 
 /// Headers that name an exchange: Anthropic, OpenAI and most, Amazon, Azure, and what
 /// stands before many of the others.
@@ -28,28 +30,49 @@ const PROVIDER_REQUEST_ID_MAX_BYTES: usize = 256;
 /// One model at one provider.
 pub struct Remote {
     transport: Arc<Transport>,
-    outbound: Box<dyn Outbound>,
+    /// Places in the transport's list of the dialects this model may be spoken to in.
+    spoken: Vec<usize>,
     model: Arc<str>,
 }
 
 impl Remote {
     /// A model that the provider knows as `model`. Cheap: the connections are the transport's.
     pub fn new(transport: &Arc<Transport>, model: impl Into<Arc<str>>) -> Self {
-        let outbound = dialect::outbound(transport.speaks.dialect(), &dialect::Quirks::default())
-            .expect("`Speaks` lists only dialects with an outbound side");
-        Self { transport: Arc::clone(transport), outbound, model: model.into() }
+        let model = model.into();
+        Self { transport: Arc::clone(transport), spoken: transport.spoken_to(&model), model }
     }
 
-    fn request(&self, outgoing: Outgoing) -> Result<Request<Pieces>, Failure> {
-        let uri = self.transport.uri(&outgoing.path).map_err(Failure::internal)?;
-        let mut request = Request::new(Pieces::new(outgoing.body));
-        *request.method_mut() = Method::POST;
-        *request.uri_mut() = uri;
-        let headers = request.headers_mut();
-        headers.clone_from(&self.transport.headers);
+    /// The dialect to speak: the client's own where the provider speaks it, since nothing
+    /// is lost then; else the first that can be asked for this.
+    fn spoken(&self, call: &Call) -> Result<&Spoken, Failure> {
+        let spoken = || self.spoken.iter().filter_map(|place| self.transport.spoken.get(*place));
+        let mut able = spoken().filter(|spoken| spoken.outbound.takes(call.operation));
+        let home = able.clone().find(|spoken| spoken.outbound.dialect() == call.dialect);
+        home.or_else(|| able.next()).or_else(|| spoken().next()).ok_or_else(|| {
+            let message =
+                format!("provider `{}` speaks no dialect for model `{}`", self.transport.name, self.model);
+            Failure::unsupported(message)
+        })
+    }
+
+    async fn request(&self, spoken: &Spoken, outgoing: Outgoing) -> Result<Request<Pieces>, Failure> {
+        let uri = self.transport.uri(spoken, &outgoing.path).map_err(Failure::internal)?;
+        let mut headers = self.transport.headers.clone();
         for (name, value) in outgoing.headers {
             headers.insert(name, value);
         }
+        let unsigned = Unsigned { method: &Method::POST, uri: &uri, body: &outgoing.body };
+        self.transport.authenticator.authorize(unsigned, &mut headers).await.map_err(|reason| {
+            let name = &self.transport.name;
+            let message = format!(
+                "this gateway has no credential for provider `{name}` now; its operator must see to it"
+            );
+            Failure::new(ErrorKind::Upstream, message).with_cause(reason)
+        })?;
+        let mut request = Request::new(Pieces::new(outgoing.body));
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = uri;
+        *request.headers_mut() = headers;
         Ok(request)
     }
 
@@ -74,7 +97,7 @@ impl Remote {
 
     /// An unsuccessful reply, in the hub's words. Its body is read up to a bound, and
     /// what cannot be read in time is left.
-    async fn refusal(&self, response: Response<Incoming>) -> Failure {
+    async fn refusal(&self, spoken: &Spoken, response: Response<Incoming>) -> Failure {
         let (head, mut body) = response.into_parts();
         if head.status.is_redirection() || head.status.is_informational() {
             let name = &self.transport.name;
@@ -97,7 +120,8 @@ impl Remote {
             }
         };
         let _ = tokio::time::timeout(self.transport.timeouts.error_body(), reading).await;
-        self.outbound
+        spoken
+            .outbound
             .failure(head.status, &head.headers, &read)
             .with_provider_request_id(provider_request_id(&head.headers))
     }
@@ -114,9 +138,9 @@ impl Remote {
     }
 
     /// The headers that a same-dialect client may see.
-    fn shown(&self, headers: &HeaderMap) -> HeaderMap {
+    fn shown(spoken: &Spoken, headers: &HeaderMap) -> HeaderMap {
         let mut shown = HeaderMap::new();
-        for name in self.outbound.forwarded_headers() {
+        for name in spoken.outbound.forwarded_headers() {
             if let Some(value) = headers.get(*name) {
                 shown.insert(*name, value.clone());
             }
@@ -134,23 +158,25 @@ fn provider_request_id(headers: &HeaderMap) -> Option<Box<str>> {
 
 impl Service for Remote {
     async fn call(&self, call: Call) -> Result<Reply, Failure> {
-        let mut outgoing = self.outbound.encode(&call, &self.model)?;
+        let spoken = self.spoken(&call)?;
+        let mut outgoing = spoken.outbound.encode(&call, &self.model)?;
         call.accept(&outgoing.dropped)?;
         let home = outgoing.home;
         let dropped = std::mem::take(&mut outgoing.dropped);
-        let mut decoder = self.outbound.decoder(&call, home);
+        let mut decoder = spoken.outbound.decoder(&call, home);
         let max_bytes = if call.head.stream { u64::MAX } else { self.transport.limits.answer_max_bytes };
         drop(call);
 
         let mut deadline = Deadline::start(self.transport.timeouts);
-        let response = self.send(self.request(outgoing)?, &mut deadline).await?;
+        let request = deadline.guard(&self.transport.name, self.request(spoken, outgoing)).await??;
+        let response = self.send(request, &mut deadline).await?;
         if !response.status().is_success() {
-            return Err(Box::pin(self.refusal(response)).await);
+            return Err(Box::pin(self.refusal(spoken, response)).await);
         }
         let provider_request_id = provider_request_id(response.headers());
         self.check_encoding(response.headers())
             .map_err(|failure| failure.with_provider_request_id(provider_request_id.clone()))?;
-        let mut shown = self.shown(response.headers());
+        let mut shown = Self::shown(spoken, response.headers());
         decoder.head(response.headers(), &mut shown);
         let form = if home { Form::Home { status: response.status(), headers: shown } } else { Form::Events };
         let answer =

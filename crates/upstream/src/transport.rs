@@ -1,4 +1,4 @@
-//! One provider's connections: address, prebuilt headers, and a pool.
+//! One provider's connections: address, dialects, prebuilt headers, and a pool.
 //!
 //! Everything that is the same for every request is made once, here: scheme and
 //! authority, the authentication header, `host`, the parsed URI of each path. HTTP/1.1
@@ -9,28 +9,42 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use dialect::Outbound;
 use http::header::{HOST, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 use http::uri::{Authority, PathAndQuery, Scheme as UriScheme};
 use http::{HeaderName as Name, Uri};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
+use crate::auth::Authenticator;
 use crate::connector::Connector;
 use crate::pieces::Pieces;
-use crate::{Limits, Provider, ProviderError, Speaks, Timeouts};
+use crate::resolve::Resolved;
+use crate::{Limits, Provider, ProviderError, Timeouts, tls};
 
 pub(crate) type HttpClient = Client<Connector, Pieces>;
 
 /// One provider, ready to be sent to. Shared by the models it runs.
 pub struct Transport {
     pub(crate) name: Arc<str>,
-    pub(crate) speaks: Speaks,
+    /// The dialects it speaks, the preferred one first; at least one.
+    pub(crate) spoken: Vec<Spoken>,
     pub(crate) timeouts: Timeouts,
     pub(crate) limits: Limits,
     pub(crate) headers: HeaderMap,
+    pub(crate) authenticator: Authenticator,
     pub(crate) client: HttpClient,
     scheme: UriScheme,
     authority: Authority,
+}
+
+/// A dialect that a provider speaks, and where.
+pub(crate) struct Spoken {
+    pub(crate) outbound: Box<dyn Outbound>,
+    /// Beginnings of the names of the models that speak it; empty: all that no other
+    /// dialect claims.
+    model_prefixes: Vec<String>,
+    /// What stands before the dialect's own paths.
     prefix: String,
     first_path: OnceLock<(String, Uri)>,
 }
@@ -43,40 +57,72 @@ impl Transport {
     /// What is wrong with the configuration.
     pub fn open(name: &str, provider: &Provider) -> Result<Arc<Self>, ProviderError> {
         check_positive(name, provider)?;
-        let (scheme, authority, prefix) = base(name, &provider.base_url)?;
-        let headers = headers(name, provider, &authority)?;
-        let tls = tls(name, scheme == UriScheme::HTTPS)?;
+        let resolved = provider.resolve(name)?;
+        let (scheme, authority, prefix) = base(name, &resolved.base_url)?;
+        let spoken = spoken(&resolved, &prefix);
+        if spoken.is_empty() {
+            return Err(ProviderError::Dialect { provider: name.to_owned() });
+        }
+        let preferred = resolved.dialects.first().map(|place| place.speaks);
+        let auth = preferred.map_or(Ok(Authenticator::Nothing), |speaks| {
+            resolved.auth.open(speaks, resolved.region.as_deref())
+        });
+        let authenticator =
+            auth.map_err(|reason| ProviderError::Auth { provider: name.to_owned(), reason })?;
         Ok(Arc::new(Self {
             name: name.into(),
-            speaks: provider.dialect,
+            spoken,
             timeouts: provider.timeouts,
             limits: provider.limits,
-            headers,
-            client: client(tls, provider),
+            headers: headers(name, &resolved, &authority)?,
+            authenticator,
+            client: client(tls_config(name, provider, scheme == UriScheme::HTTPS)?, provider),
             scheme,
             authority,
-            prefix,
-            first_path: OnceLock::new(),
         }))
     }
 
-    /// The URI of a path below the base. The first path asked for (in practice the only
+    /// The places of the dialects that a model may be spoken to in: those that claim its
+    /// name, or all that claim none.
+    pub(crate) fn spoken_to(&self, model: &str) -> Vec<usize> {
+        let chosen = |wanted: &dyn Fn(&Spoken) -> bool| -> Vec<usize> {
+            let places = self.spoken.iter().enumerate().filter(|(_, spoken)| wanted(spoken));
+            places.map(|(place, _)| place).collect()
+        };
+        let claimed =
+            chosen(&|spoken| spoken.model_prefixes.iter().any(|prefix| model.starts_with(prefix.as_str())));
+        if claimed.is_empty() { chosen(&|spoken| spoken.model_prefixes.is_empty()) } else { claimed }
+    }
+
+    /// The URI of a dialect's path. The first path asked for (for most dialects the only
     /// one that is hot) is parsed once.
-    pub(crate) fn uri(&self, path: &str) -> Result<Uri, http::Error> {
-        if let Some((known, uri)) = self.first_path.get()
+    pub(crate) fn uri(&self, spoken: &Spoken, path: &str) -> Result<Uri, http::Error> {
+        if let Some((known, uri)) = spoken.first_path.get()
             && known == path
         {
             return Ok(uri.clone());
         }
-        let full = PathAndQuery::try_from(format!("{}{path}", self.prefix))?;
+        let full = PathAndQuery::try_from(format!("{}{path}", spoken.prefix))?;
         let uri = Uri::builder()
             .scheme(self.scheme.clone())
             .authority(self.authority.clone())
             .path_and_query(full)
             .build()?;
-        let _ = self.first_path.set((path.to_owned(), uri.clone()));
+        let _ = spoken.first_path.set((path.to_owned(), uri.clone()));
         Ok(uri)
     }
+}
+
+fn spoken(resolved: &Resolved, prefix: &str) -> Vec<Spoken> {
+    let one = |place: &crate::resolve::Place| {
+        Some(Spoken {
+            outbound: dialect::outbound(place.speaks.dialect(), &resolved.quirks)?,
+            model_prefixes: place.model_prefixes.clone(),
+            prefix: format!("{prefix}{}", place.path),
+            first_path: OnceLock::new(),
+        })
+    };
+    resolved.dialects.iter().filter_map(one).collect()
 }
 
 impl fmt::Debug for Transport {
@@ -132,16 +178,13 @@ fn without_userinfo(url: &str) -> String {
     }
 }
 
-fn headers(name: &str, provider: &Provider, authority: &Authority) -> Result<HeaderMap, ProviderError> {
-    let mut headers = HeaderMap::with_capacity(4 + provider.headers.len());
+fn headers(name: &str, resolved: &Resolved, authority: &Authority) -> Result<HeaderMap, ProviderError> {
+    let mut headers = HeaderMap::with_capacity(4 + resolved.headers.len());
     headers.insert(USER_AGENT, HeaderValue::from_static(concat!("outcrop/", env!("CARGO_PKG_VERSION"))));
     if let Ok(host) = HeaderValue::from_str(authority.as_str()) {
         headers.insert(HOST, host);
     }
-    extra_headers(name, &provider.headers, &mut headers)?;
-    let auth = provider.auth.header(provider.dialect);
-    let auth = auth.map_err(|reason| ProviderError::Auth { provider: name.to_owned(), reason })?;
-    headers.extend(auth.map(|(name, value)| (Some(name), value)));
+    extra_headers(name, &resolved.headers, &mut headers)?;
     Ok(headers)
 }
 
@@ -178,23 +221,14 @@ fn client(tls: rustls::ClientConfig, provider: &Provider) -> HttpClient {
         .build(Connector::new(tls, provider.timeouts.connect()))
 }
 
-/// The system's trusted roots for https (`SSL_CERT_FILE` and `SSL_CERT_DIR` are
-/// honoured); none for a provider in the clear, since reading them takes a while.
-fn tls(name: &str, needed: bool) -> Result<rustls::ClientConfig, ProviderError> {
-    let mut roots = rustls::RootCertStore::empty();
-    if needed {
-        let found = rustls_native_certs::load_native_certs();
-        let (added, _) = roots.add_parsable_certificates(found.certs);
-        if added == 0 {
-            let reason = found.errors.first().map_or_else(|| "none found".to_owned(), ToString::to_string);
-            return Err(ProviderError::Roots { provider: name.to_owned(), reason });
-        }
+fn tls_config(name: &str, provider: &Provider, needed: bool) -> Result<rustls::ClientConfig, ProviderError> {
+    if !needed {
+        return tls::none().map_err(|reason| ProviderError::Roots { provider: name.to_owned(), reason });
     }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| ProviderError::Roots { provider: name.to_owned(), reason: error.to_string() })?;
-    Ok(config.with_root_certificates(roots).with_no_client_auth())
+    tls::trusting(provider.ca_file.as_deref()).map_err(|reason| match provider.ca_file {
+        Some(_) => ProviderError::CaFile { provider: name.to_owned(), reason },
+        None => ProviderError::Roots { provider: name.to_owned(), reason },
+    })
 }
 
 #[cfg(test)]
@@ -212,11 +246,12 @@ mod tests {
     #[test]
     fn paths_go_below_the_base() {
         let transport = open("dialect = 'openai-chat'\nbase_url = 'http://h:1/api/v1/'").unwrap();
+        let spoken = &transport.spoken[0];
         for _ in 0..2 {
-            let uri = transport.uri("/chat/completions").unwrap();
+            let uri = transport.uri(spoken, "/chat/completions").unwrap();
             assert_eq!(uri.to_string(), "http://h:1/api/v1/chat/completions");
         }
-        assert_eq!(transport.uri("/other?x=1").unwrap().to_string(), "http://h:1/api/v1/other?x=1");
+        assert_eq!(transport.uri(spoken, "/other?x=1").unwrap().to_string(), "http://h:1/api/v1/other?x=1");
     }
 
     #[test]
@@ -226,7 +261,7 @@ mod tests {
         )
         .unwrap();
         assert_eq!(transport.headers["host"], "h:1");
-        assert_eq!(transport.headers["x-api-key"], "k");
+        assert!(matches!(&transport.authenticator, Authenticator::Fixed((name, _)) if name == "x-api-key"));
         assert_eq!(transport.headers["x-team"], "search");
         assert!(!format!("{transport:?}").contains("\"k\""));
     }
@@ -241,6 +276,18 @@ mod tests {
         assert!(told("dialect='openai'\nbase_url='http://h'\nheaders.Host='x'").contains("transport"));
         assert!(told("dialect='openai'\nbase_url='http://h'\ntimeouts.total_ms=0").contains("total_ms"));
         assert!(toml::from_str::<Provider>("dialect='openai'\nbase_url='http://h'\nbase_urll=''").is_err());
-        assert!(toml::from_str::<Provider>("dialect='bedrock'\nbase_url='http://h'").is_err());
+        assert!(toml::from_str::<Provider>("dialect='esperanto'\nbase_url='http://h'").is_err());
+        assert!(told("dialect='openai'\nbase_url='https://h'\nca_file='/no/such'").contains("ca_file"));
+    }
+
+    #[test]
+    fn a_dialect_may_claim_its_models_by_name() {
+        let transport = open("kind = 'vertex'\nproject = 'p'\nauth.scheme = 'none'").unwrap();
+        let dialects = |model: &str| -> Vec<_> {
+            let places = transport.spoken_to(model).into_iter();
+            places.map(|place| transport.spoken[place].outbound.dialect()).collect()
+        };
+        assert_eq!(dialects("claude-sonnet-4-5@20250929"), [message::Dialect::Anthropic]);
+        assert!(!dialects("gemini-3-pro").contains(&message::Dialect::Anthropic));
     }
 }

@@ -42,6 +42,11 @@ pub fn body_sha256(body: &[u8]) -> [u8; 32] {
     Sha256::digest(body).into()
 }
 
+/// The hash of a body in pieces.
+pub fn pieces_sha256<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> [u8; 32] {
+    pieces.into_iter().fold(Sha256::new(), |hash, piece| hash.chain_update(piece)).finalize().into()
+}
+
 fn malformed(message: impl Into<String>) -> Failure {
     Failure::unauthenticated(AuthFault::Malformed, message)
 }

@@ -4,28 +4,59 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use message::{BoxService, ModelCard};
-use platform::route::Target;
+use platform::route::{Target, Targets};
 use upstream::{Remote, Transport};
 
 use crate::config::Config;
 use crate::exit::Exit;
 use crate::gateway::models::now_s;
 
-/// Opens every provider and names every model of it that is configured or aliased,
-/// as `provider/model`. Reads credentials; connects to nobody.
-pub(super) fn open(config: &Config) -> Result<Vec<Target>, Exit> {
-    let mut targets = Vec::new();
+/// A provider that was opened.
+pub(super) struct Hosted {
+    name: String,
+    transport: Arc<Transport>,
+    /// Models of it that are listed or aliased.
+    targets: Vec<Target>,
+    /// Any other model of it can be called, too.
+    any: bool,
+}
+
+/// Opens every provider and names every model of it that is known, configured or
+/// aliased, as `provider/model`. Reads credentials; connects to nobody.
+pub(super) fn open(config: &Config) -> Result<Vec<Hosted>, Exit> {
+    let mut hosted = Vec::with_capacity(config.providers.len());
     for (name, provider) in &config.providers {
-        let transport = Transport::open(name, provider)
-            .map_err(|error| Exit::usage(format!("providers.{name}: {error}")))?;
+        let wrong = |error| Exit::usage(format!("providers.{name}: {error}"));
+        let resolved = provider.resolve(name).map_err(wrong)?;
+        let transport = Transport::open(name, provider).map_err(wrong)?;
         let aliased = config.aliases.values().filter_map(|target| target.split_once('/'));
         let models: BTreeSet<&str> = aliased
             .filter_map(|(provider, model)| (provider == name).then_some(model))
-            .chain(provider.models.iter().map(String::as_str))
+            .chain(resolved.models.iter().map(String::as_str))
             .collect();
-        targets.extend(models.into_iter().map(|model| target(name, model, &transport)));
+        let targets = models.into_iter().map(|model| target(name, model, &transport)).collect();
+        hosted.push(Hosted { name: name.clone(), transport, targets, any: provider.takes_any_model() });
     }
-    Ok(targets)
+    Ok(hosted)
+}
+
+impl Hosted {
+    /// Adds what it serves to the table.
+    pub(super) fn route(&self, targets: &mut Targets) -> Result<(), Exit> {
+        for target in &self.targets {
+            targets.add(target.clone()).map_err(Exit::usage)?;
+        }
+        if self.any {
+            let (name, transport) = (self.name.clone(), Arc::clone(&self.transport));
+            targets.open(&self.name, move |model| target(&name, model, &transport));
+        }
+        Ok(())
+    }
+
+    /// The names of the models that are listed.
+    pub(super) fn names(&self) -> impl Iterator<Item = String> {
+        self.targets.iter().map(|target| target.card.id.to_string())
+    }
 }
 
 fn target(provider: &str, model: &str, transport: &Arc<Transport>) -> Target {

@@ -42,7 +42,7 @@ impl Route {
     /// [`ErrorKind::NotFound`](message::ErrorKind::NotFound), naming what comes near.
     pub fn resolve(&self, name: &str) -> Result<Arc<Target>, Failure> {
         let targets = self.0.load();
-        targets.find(name).cloned().ok_or_else(|| near::not_found(name, &targets))
+        targets.find(name).ok_or_else(|| near::not_found(name, &targets))
     }
 }
 

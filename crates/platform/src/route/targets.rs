@@ -1,6 +1,7 @@
 //! The table: every name that can be called, and what answers it.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::Arc;
 
 use message::{BoxService, ModelCard};
@@ -22,8 +23,19 @@ pub struct Targets {
     by_name: HashMap<Arc<str>, Arc<Target>>,
     /// `model` → the one target called `provider/model`; `None` if several providers have it.
     by_bare_name: HashMap<Box<str>, Option<Arc<Target>>>,
+    /// Provider → what makes a target of any model it may have.
+    open: HashMap<Box<str>, Opening>,
     models: Vec<ModelCard>,
     aliases: Vec<ModelCard>,
+}
+
+/// Makes a target of a model that is not listed.
+struct Opening(Box<dyn Fn(&str) -> Target + Send + Sync>);
+
+impl fmt::Debug for Opening {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Opening")
+    }
 }
 
 /// A table that contradicts itself.
@@ -74,13 +86,18 @@ impl Targets {
         Ok(())
     }
 
+    /// Sends every `provider/model` that is not listed to what `make` makes of the model.
+    pub fn open(&mut self, provider: &str, make: impl Fn(&str) -> Target + Send + Sync + 'static) {
+        self.open.insert(provider.into(), Opening(Box::new(make)));
+    }
+
     /// Adds `alias` as another name of `to`: a model, or an alias added before.
     ///
     /// # Errors
     /// [`RouteError`].
     pub fn alias(&mut self, alias: &str, to: &str) -> Result<(), RouteError> {
         self.claim(alias)?;
-        let Some(target) = self.find(to).cloned() else {
+        let Some(target) = self.find(to) else {
             return Err(RouteError::Dangling { alias: alias.into(), target: to.into() });
         };
         let alias: Arc<str> = alias.into();
@@ -90,12 +107,20 @@ impl Targets {
         Ok(())
     }
 
-    /// The target meant by a name in any of the forms [`name::forms`] knows.
-    pub(super) fn find(&self, name: &str) -> Option<&Arc<Target>> {
+    /// The target meant by a name: one that goes by it, one of an open provider that it
+    /// names in full, or one in any of the forms [`name::forms`] knows.
+    pub(super) fn find(&self, name: &str) -> Option<Arc<Target>> {
         if let Some(target) = self.by_name.get(name) {
-            return Some(target);
+            return Some(Arc::clone(target));
         }
-        name::forms(name, |form| self.exact(form))
+        self.unlisted(name).or_else(|| name::forms(name, |form| self.exact(form)).cloned())
+    }
+
+    /// Made for this one call: strangers' names are not kept.
+    fn unlisted(&self, name: &str) -> Option<Arc<Target>> {
+        let (provider, model) = name.split_once('/')?;
+        let opening = self.open.get(provider)?;
+        (!model.is_empty() && is_name(name)).then(|| Arc::new((opening.0)(model)))
     }
 
     /// Every name, for suggestions.
@@ -112,8 +137,7 @@ impl Targets {
     }
 
     fn claim(&self, name: &str) -> Result<(), RouteError> {
-        let spoken = |char: char| !char.is_whitespace() && !char.is_control();
-        if name.is_empty() || name.len() > name::NAME_MAX_BYTES || !name.chars().all(spoken) {
+        if !is_name(name) {
             return Err(RouteError::Name { name: name.into() });
         }
         if self.by_name.contains_key(name) {
@@ -121,4 +145,9 @@ impl Targets {
         }
         Ok(())
     }
+}
+
+fn is_name(name: &str) -> bool {
+    let spoken = |char: char| !char.is_whitespace() && !char.is_control();
+    !name.is_empty() && name.len() <= name::NAME_MAX_BYTES && name.chars().all(spoken)
 }

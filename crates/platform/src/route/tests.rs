@@ -145,3 +145,25 @@ fn a_replaced_table_is_seen_by_every_clone() {
     assert_eq!(found(&clone, "a"), None);
     assert_eq!(found(&clone, "b").as_deref(), Some("b"));
 }
+
+#[test]
+fn an_open_provider_takes_any_model_that_names_it_in_full() {
+    let mut targets = Targets::default();
+    targets.add(target("openai/gpt-6")).unwrap();
+    targets.open("openai", |model| target(&format!("made/{model}")));
+    let route = Route::new(targets);
+    for (name, id) in [
+        ("openai/gpt-6", Some("openai/gpt-6")),
+        ("openai/gpt-6-v1", Some("made/gpt-6-v1")),
+        ("openai/org/gpt:free", Some("made/org/gpt:free")),
+        ("gpt-6", Some("openai/gpt-6")),
+        ("openai/", None),
+        ("openai/a b", None),
+        ("openai.gpt-7", None),
+        ("other/gpt-7", None),
+    ] {
+        assert_eq!(found(&route, name).as_deref(), id, "{name}");
+    }
+    assert_eq!(found(&route, &format!("openai/{}", "m".repeat(NAME_MAX_BYTES))), None);
+    assert_eq!(route.cards().len(), 1, "only what is listed is listed");
+}
