@@ -142,13 +142,15 @@ fn claude_fields(chat: &Chat, claude: Claude, fields: &mut Fields<'_>) {
     let budget = reasoning.budget_tokens.or_else(|| (!claude.adapts()).then(|| budget(reasoning.effort)));
     match budget {
         Some(budget) => {
-            fields.set("thinking", json!({ "type": "enabled", "budget_tokens": budget }));
-            // The limit counts the thinking, and must leave room for the answer.
+            // The limit counts the thinking, and must leave room for the answer. It is the
+            // caller's to raise: where it is too low for both, thinking gets half of it.
             let sampling = &mut fields.adapted.sampling;
-            if sampling.max_tokens.is_none_or(|limit| limit <= budget) {
-                sampling.max_tokens =
-                    Some(budget.saturating_add(sampling.max_tokens.unwrap_or(MAX_TOKENS_DEFAULT)));
+            let limit = *sampling.max_tokens.get_or_insert(budget.saturating_add(MAX_TOKENS_DEFAULT));
+            let budget = if limit > budget { budget } else { limit / 2 };
+            if budget < BUDGET_MIN {
+                return fields.lose("reasoning");
             }
+            fields.set("thinking", json!({ "type": "enabled", "budget_tokens": budget }));
         }
         None => fields.set("thinking", json!({ "type": "adaptive" })),
     }
@@ -173,6 +175,9 @@ fn steady(chat: &Chat, fields: &mut Fields<'_>) {
         fields.losses.note(At::Body.key("top_p"), "a thinking Claude takes 0.95 and more only");
     }
 }
+
+/// Fewest tokens of thinking that can be asked for.
+const BUDGET_MIN: u64 = 1024;
 
 /// Tokens of thinking for an effort, for a Claude that wants them counted.
 fn budget(effort: Option<Effort>) -> u64 {

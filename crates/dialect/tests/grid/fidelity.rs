@@ -58,7 +58,7 @@ fn fidelity_is_documented() {
 
 fn document() -> String {
     let plain: BTreeMap<String, Value> =
-        serde_json::from_str(include_str!("requests/text.json")).expect("JSON");
+        serde_json::from_str(include_str!("requests/plain.json")).expect("JSON");
     let mut out = HEAD.to_owned();
     for (client, features) in FEATURES.iter().filter(|(client, _)| DIALECTS.contains(client)) {
         let features: Vec<(String, Value)> = serde_json::from_str(features).expect("JSON");

@@ -24,4 +24,5 @@ mod wire;
 use message::Dialect;
 
 /// Every dialect that servers speak, as clients and as servers.
-const DIALECTS: [Dialect; 2] = [Dialect::Anthropic, Dialect::OpenAiChat];
+const DIALECTS: [Dialect; 4] =
+    [Dialect::BedrockConverse, Dialect::Anthropic, Dialect::OpenAiChat, Dialect::OpenAiResponses];

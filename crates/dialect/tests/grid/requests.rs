@@ -107,12 +107,25 @@ const SAID_ANOTHER_WAY: &[(&str, Dialect, &str)] = &[
     ("tool_result_image", Dialect::OpenAiChat, "Attached to the result of tool call"),
 ];
 
+/// Whether a declared loss is about this change: paths are in the client's own words.
+fn declares(dropped: &Dropped, change: &str) -> bool {
+    let words: &[&str] = match change.split(['.', ':']).next().unwrap_or_default() {
+        "said" => &["messages", "input", "contents"],
+        "system" => &["system", "messages", "input", "instructions"],
+        "tools" => &["tools", "toolConfig"],
+        "max_tokens" => &["max", "inferenceConfig.max", "generationConfig.max"],
+        "thinks" => &["thinking", "reasoning", "generationConfig.thinking", "additionalModel"],
+        name => return dropped.path.contains(name),
+    };
+    words.iter().any(|word| dropped.path.starts_with(word))
+}
+
 #[test]
 fn requests_mean_to_the_server_what_the_client_said() {
     let mut silent = String::new();
     for (case, text) in CASES {
         let bodies: BTreeMap<String, Value> = serde_json::from_str(text).expect("JSON");
-        let mut golden = Map::new();
+        let mut golden = String::new();
         let mut outcome = String::new();
         for client in DIALECTS {
             for server in DIALECTS {
@@ -122,7 +135,7 @@ fn requests_mean_to_the_server_what_the_client_said() {
                         writeln!(outcome, "{cell}: refused: {failure}").unwrap();
                     }
                     Ok(Sent { wire, changed, dropped }) => {
-                        golden.insert(cell.clone(), wire);
+                        writeln!(golden, "{cell}: {wire}").unwrap();
                         let declared: Vec<String> =
                             dropped.iter().map(|Dropped { path, why }| format!("{path} ({why})")).collect();
                         writeln!(
@@ -136,7 +149,7 @@ fn requests_mean_to_the_server_what_the_client_said() {
                             let another_way = SAID_ANOTHER_WAY.iter().any(|(known, target, words)| {
                                 *known == case && *target == server && change.contains(words)
                             });
-                            if declared.is_empty() && !another_way {
+                            if !another_way && !dropped.iter().any(|dropped| declares(dropped, change)) {
                                 writeln!(silent, "{case}: {cell}: {change}").unwrap();
                             }
                         }
@@ -147,7 +160,7 @@ fn requests_mean_to_the_server_what_the_client_said() {
                 }
             }
         }
-        insta::assert_json_snapshot!(format!("request_{case}"), golden);
+        insta::assert_snapshot!(format!("request_{case}"), golden);
         insta::assert_snapshot!(format!("request_{case}_outcome"), outcome);
     }
     assert_eq!(silent, "", "lost without a word");
