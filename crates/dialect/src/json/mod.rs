@@ -8,6 +8,7 @@
 
 mod decode;
 mod error;
+pub(crate) mod fields;
 mod scan;
 mod splice;
 mod strings;
