@@ -1,7 +1,7 @@
 //! Headers → what a request shows to prove who sends it. The first thing read of a
 //! request, and from strangers: pure, bounded, and silent about what it saw.
 //!
-//! `Authorization` wins over `x-api-key`. Anthropic's SDKs for other languages send both
+//! `Authorization` wins over `x-api-key`, and that over `x-goog-api-key`. Anthropic's SDKs for other languages send both
 //! when both `ANTHROPIC_AUTH_TOKEN` and `ANTHROPIC_API_KEY` are set, and Claude Code tells
 //! gateway users to set the former, while the latter is often left over from talking to
 //! the vendor directly. (Python's anthropic 2.12.0 sends `Authorization: Bearer` for
@@ -18,6 +18,9 @@ const TOKEN_BYTES_MAX: usize = 16 << 10;
 
 const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
+/// Google's; the door moves a `?key=` there (see `gemini/door.rs`).
+const X_GOOG_API_KEY: HeaderName = crate::gemini::door::X_GOOG_API_KEY;
+
 /// Reads the credential of a request; [`Credential::None`] if it shows none.
 ///
 /// # Errors
@@ -27,10 +30,12 @@ pub fn read(headers: &HeaderMap) -> Result<Credential, Failure> {
     if let Some(authorization) = only(headers, &header::AUTHORIZATION)? {
         return read_authorization(authorization, headers);
     }
-    match only(headers, &X_API_KEY)? {
-        Some(key) => read_token(key),
-        None => Ok(Credential::None),
+    for name in [X_API_KEY, X_GOOG_API_KEY] {
+        if let Some(key) = only(headers, &name)? {
+            return read_token(key);
+        }
     }
+    Ok(Credential::None)
 }
 
 fn read_authorization(authorization: &str, headers: &HeaderMap) -> Result<Credential, Failure> {
@@ -115,6 +120,7 @@ mod tests {
         assert_eq!(bearer(&[("authorization", "Bearer oc_1")]), "oc_1");
         assert_eq!(bearer(&[("authorization", "bearer  oc_1 ")]), "oc_1");
         assert_eq!(bearer(&[("x-api-key", "oc_1")]), "oc_1");
+        assert_eq!(bearer(&[("x-goog-api-key", "oc_1")]), "oc_1");
         let signed = headers(&[
             (
                 "authorization",

@@ -1,6 +1,6 @@
 //! Vendor wire formats to and from the [`message`] vocabulary: pure functions over bytes.
 //!
-//! One folder per vendor (`bedrock/`, `anthropic/`, `openai/`), each with the same file
+//! One folder per vendor (`bedrock/`, `anthropic/`, `openai/`, `gemini/`), each with the same file
 //! names, so that learning one is knowing all:
 //!
 //! * `operation.rs`: method + raw path → what is asked ([`Ask`]);
@@ -23,6 +23,7 @@ pub mod anthropic;
 pub mod bedrock;
 pub mod credential;
 pub mod framing;
+pub mod gemini;
 pub mod json;
 pub mod models;
 pub mod openai;
@@ -197,9 +198,8 @@ pub fn inbound(
         Dialect::OpenAiChat => openai::chat::inbound::read(operation, body),
         Dialect::OpenAiResponses => openai::responses::inbound::read(operation, body),
         Dialect::OpenAiCompletions => openai::completions::inbound::read(body),
-        Dialect::Gemini
-        | Dialect::Cohere
-        | Dialect::Ollama => Err(Failure::unsupported(format!("{dialect} is not built"))),
+        Dialect::Gemini => gemini::inbound::read(operation, model.unwrap_or_default(), stream, body),
+        Dialect::Cohere | Dialect::Ollama => Err(Failure::unsupported(format!("{dialect} is not built"))),
     }
 }
 
@@ -211,9 +211,8 @@ pub fn reply_encoder(call: &Call) -> Box<dyn ReplyEncoder> {
         Dialect::OpenAiResponses => openai::responses::reply::encoder(call),
         Dialect::OpenAiCompletions => openai::completions::reply::encoder(call),
         Dialect::OpenAiChat if call.operation == Operation::Embed => openai::embeddings::reply::encoder(call),
-        Dialect::OpenAiChat | Dialect::Gemini | Dialect::Cohere | Dialect::Ollama => {
-            openai::chat::reply::encoder(call)
-        }
+        Dialect::Gemini => gemini::reply::encoder(call),
+        Dialect::OpenAiChat | Dialect::Cohere | Dialect::Ollama => openai::chat::reply::encoder(call),
     }
 }
 
@@ -222,10 +221,10 @@ pub fn failure(dialect: Dialect, failure: &Failure, id: &RequestId) -> Whole {
     match dialect {
         Dialect::BedrockConverse | Dialect::BedrockInvoke => bedrock::error::whole(failure),
         Dialect::Anthropic => anthropic::error::whole(failure, id),
+        Dialect::Gemini => gemini::error::whole(failure),
         Dialect::OpenAiChat
         | Dialect::OpenAiResponses
         | Dialect::OpenAiCompletions
-        | Dialect::Gemini
         | Dialect::Cohere
         | Dialect::Ollama => openai::error::whole(failure),
     }
@@ -256,6 +255,7 @@ pub fn command(command: &Command, models: &[ModelCard]) -> Result<Whole, Failure
         Command::Bedrock(command) => bedrock::models::answer(command, models),
         Command::Models(command) => models::answer(command, models),
         Command::Responses(_) => Err(Failure::unsupported("this server keeps no responses")),
+        Command::Gemini(command) => gemini::models::answer(command, models),
     }
 }
 
@@ -269,6 +269,7 @@ pub fn outbound(dialect: Dialect, quirks: &Quirks) -> Option<Box<dyn Outbound>> 
         Dialect::OpenAiCompletions => {
             Some(Box::new(openai::completions::outbound::OpenAiCompletions(*quirks)))
         }
+        Dialect::Gemini => Some(Box::new(gemini::outbound::Gemini)),
         _ => None,
     }
 }

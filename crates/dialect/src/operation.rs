@@ -1,12 +1,12 @@
 //! Method + raw path → what is asked. The first step of every request; pure.
 //!
 //! Both bare roots (`/model/…`, `/v1/…`) and prefixed ones (`/bedrock`, `/anthropic`,
-//! `/openai`) are understood. Paths are split on `/` before percent-decoding, never
+//! `/openai`, `/gemini`) are understood. Paths are split on `/` before percent-decoding, never
 //! normalised: Bedrock ARNs hold `%2F`, and a trailing slash is significant.
 
 use message::{Dialect, Operation};
 
-use crate::{RequestHead, anthropic, bedrock, models, openai};
+use crate::{RequestHead, anthropic, bedrock, gemini, models, openai};
 
 /// What a request asks for.
 #[derive(Debug, Clone, PartialEq)]
@@ -54,6 +54,8 @@ pub enum Command {
     Models(models::Command),
     /// OpenAI's stored responses.
     Responses(openai::responses::resource::Command),
+    /// Gemini's model list.
+    Gemini(gemini::models::Command),
 }
 
 /// Whether servers of a dialect can be asked for an operation.
@@ -86,7 +88,11 @@ pub fn route(request: &RequestHead<'_>) -> Ask {
     if let Some(rest) = strip_root(path, "/bedrock") {
         return bedrock::operation::route(request, rest).unwrap_or(unknown(Dialect::BedrockConverse));
     }
-    anthropic::operation::route(request, path)
+    if let Some(rest) = strip_root(path, "/gemini") {
+        return gemini::operation::route(request, rest, true).unwrap_or(unknown(Dialect::Gemini));
+    }
+    gemini::operation::route(request, path, false)
+        .or_else(|| anthropic::operation::route(request, path))
         .or_else(|| models::route(request, path, None))
         .or_else(|| openai::operation::route(request, path))
         .or_else(|| bedrock::operation::route(request, path))
@@ -104,7 +110,9 @@ const fn unknown(dialect: Dialect) -> Ask {
 /// Whose error shape a stranger's client most likely reads.
 fn likeliest(request: &RequestHead<'_>) -> Dialect {
     let header = |name: &str| request.headers.get(name).and_then(|value| value.to_str().ok());
-    if header("anthropic-version").is_some() || header("x-api-key").is_some() {
+    if header("x-goog-api-key").is_some() || request.path.starts_with("/v1beta") {
+        Dialect::Gemini
+    } else if header("anthropic-version").is_some() || header("x-api-key").is_some() {
         Dialect::Anthropic
     } else if header("authorization").is_some_and(|value| value.starts_with("AWS4-")) {
         Dialect::BedrockConverse

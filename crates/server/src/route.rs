@@ -53,6 +53,10 @@ impl Router {
             None => {
                 let has_body = !body.is_end_stream();
                 let asked = dialect::route(&head(&parts));
+                if dialect_of(&asked) == Dialect::Gemini {
+                    let query = parts.uri.query().unwrap_or_default().to_owned();
+                    dialect::gemini::door::lift(&query, &mut parts.headers);
+                }
                 let exchange = Exchange { router: self, parts, id, received, body_read: !has_body };
                 exchange.answer(asked, body, phase, vitals).await
             }
@@ -61,6 +65,16 @@ impl Router {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
         response
+    }
+}
+
+/// Whose words are used, whatever is asked.
+const fn dialect_of(asked: &Ask) -> Dialect {
+    match asked {
+        Ask::Call { dialect, .. }
+        | Ask::Command { dialect, .. }
+        | Ask::Unbuilt { dialect, .. }
+        | Ask::Unknown { dialect, .. } => *dialect,
     }
 }
 
@@ -109,12 +123,7 @@ impl Exchange<'_> {
     ) -> Response<ResponseBody> {
         let id = self.id.clone();
         let http1 = self.parts.version < Version::HTTP_2;
-        let dialect = match &asked {
-            Ask::Call { dialect, .. }
-            | Ask::Command { dialect, .. }
-            | Ask::Unbuilt { dialect, .. }
-            | Ask::Unknown { dialect, .. } => *dialect,
-        };
+        let dialect = dialect_of(&asked);
         let answered = if phase > Phase::Serving {
             Err(shutting_down())
         } else {
@@ -201,7 +210,7 @@ fn unbuilt(operation: &str) -> Failure {
 
 /// Nothing behind the door needs a credential, so nothing there can leak one.
 fn without_credentials(mut headers: HeaderMap) -> HeaderMap {
-    const CREDENTIALS: [&str; 2] = ["x-api-key", "x-amz-security-token"];
+    const CREDENTIALS: [&str; 3] = ["x-api-key", "x-goog-api-key", "x-amz-security-token"];
     for name in [AUTHORIZATION, PROXY_AUTHORIZATION, COOKIE] {
         headers.remove(name);
     }

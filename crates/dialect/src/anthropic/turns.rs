@@ -9,7 +9,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use message::{
-    Block, BlockKind, Chat, Dialect, Extra, Failure, Media, MediaSource, Message, Role, ToolOrigin,
+    Block, BlockKind, Chat, Dialect, Extra, Failure, Media, MediaSource, Message, Role, Sealer, ToolOrigin,
 };
 use sha2::{Digest, Sha256};
 
@@ -136,8 +136,11 @@ fn block(block: &Block, at: &Path<'_>, losses: &mut Losses) -> Result<Option<Blo
             }
         }
         // A signature holds wherever Claude runs; the text alone may even be empty.
-        BlockKind::Thinking { signature: Some(_), .. } | BlockKind::RedactedThinking(_) => block.kind.clone(),
-        BlockKind::Thinking { signature: None, .. } => {
+        BlockKind::Thinking { signature: Some(seal), .. } if Sealer::read(seal).0 == Sealer::Anthropic => {
+            block.kind.clone()
+        }
+        BlockKind::RedactedThinking(data) if Sealer::read(data).0 == Sealer::Anthropic => block.kind.clone(),
+        BlockKind::Thinking { .. } | BlockKind::RedactedThinking(_) => {
             losses.note(at, "thinking that Anthropic did not sign");
             return Ok(None);
         }

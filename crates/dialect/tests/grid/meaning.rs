@@ -121,8 +121,11 @@ fn file(media: &Media) -> Value {
         MediaSource::Url(url) => json!({"url": url}),
         MediaSource::Reference(value) => json!({"reference": value}),
     };
+    // A link's type is only a hint: its server says what it is.
+    let linked = matches!(media.source, MediaSource::Url(_));
+    let kind = media.media_type.as_ref().filter(|_| !linked);
     // A file's name is how dialects differ most: some demand one, some forbid dots.
-    json!({"type": media.media_type, "source": source})
+    json!({"type": kind, "source": source})
 }
 
 /// A reply's meaning, in the words of `replies/*.json`.

@@ -105,6 +105,10 @@ fn difference(before: &Map<String, Value>, after: &Map<String, Value>) -> Vec<St
 const SAID_ANOTHER_WAY: &[(&str, Dialect, &str)] = &[
     // A tool message takes text only: pictures follow in a user message that says whose they are.
     ("tool_result_image", Dialect::OpenAiChat, "Attached to the result of tool call"),
+    // So it is before Gemini 3.
+    ("tool_result_image", Dialect::Gemini, "Attached to the result of tool call"),
+    // A file has no name there: it goes before the file as text.
+    ("pdf", Dialect::Gemini, "report.pdf"),
 ];
 
 /// Whether a declared loss is about this change: paths are in the client's own words.

@@ -1,0 +1,94 @@
+//! A [`Call`] → a request to a server of this dialect.
+//!
+//! The model stands in the path, below the base URL (`…/v1beta`, or Vertex's
+//! `…/publishers/google`). A body from a client of the same dialect goes on untouched,
+//! unless another vendor's seal is in it.
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use memchr::memmem;
+use message::{Call, Dialect, Failure, Operation};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+use super::door::wants_array;
+use super::encode::encode;
+use super::{decode, embed, error, seal};
+use crate::{Outbound, Outgoing, ReplyDecoder, json};
+
+/// Reply headers a same-dialect client may see.
+const FORWARDED_REPLY_HEADERS: [&str; 2] = ["content-type", "server-timing"];
+
+/// What of a model's name is escaped in a path; its slashes are the path's own.
+const ESCAPED: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'/').remove(b'@');
+
+/// A server of this dialect.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Gemini;
+
+impl Outbound for Gemini {
+    fn dialect(&self) -> Dialect {
+        Dialect::Gemini
+    }
+
+    fn encode(&self, call: &Call, model: &str) -> Result<Outgoing, Failure> {
+        let home = call.dialect == Dialect::Gemini;
+        // Both ways of naming a model are common; the path has the prefix already.
+        let model = model.strip_prefix("models/").unwrap_or(model);
+        let method = match call.operation {
+            Operation::Chat if call.head.stream && home && wants_array(&call.headers) => {
+                "streamGenerateContent"
+            }
+            Operation::Chat if call.head.stream => "streamGenerateContent?alt=sse",
+            Operation::Chat => "generateContent",
+            Operation::CountTokens => "countTokens",
+            Operation::Embed => return embeddings(call, model, home),
+            Operation::Rerank => {
+                return Err(Failure::unsupported("this model's server speaks Gemini, which has no ranking"));
+            }
+        };
+        let (body, dropped) = match &call.head.model_span {
+            _ if !home || holds_foreign_seal(&call.body) => {
+                let encoded = encode(call.chat()?, call.operation, model)?;
+                let body = serde_json::to_vec(&encoded.body).map_err(Failure::internal)?;
+                (vec![Bytes::from(body)], encoded.dropped)
+            }
+            Some(span) if call.head.model != model => {
+                (json::splice(&call.body, span.clone(), &format!("models/{model}")).into(), Vec::new())
+            }
+            _ => (vec![call.body.clone()], Vec::new()),
+        };
+        Ok(Outgoing { path: path(model, method), headers: headers(), body, dropped, home })
+    }
+
+    fn decoder(&self, call: &Call, home: bool) -> Box<dyn ReplyDecoder> {
+        decode::decoder(call, home)
+    }
+
+    fn failure(&self, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Failure {
+        error::understand(status, headers, body)
+    }
+
+    fn forwarded_headers(&self) -> &'static [&'static str] {
+        &FORWARDED_REPLY_HEADERS
+    }
+}
+
+/// Whether a conversation brings back what another vendor sealed: Gemini would refuse it.
+fn holds_foreign_seal(body: &[u8]) -> bool {
+    memmem::find(body, seal::MARKER.as_bytes()).is_some()
+}
+
+fn embeddings(call: &Call, model: &str, home: bool) -> Result<Outgoing, Failure> {
+    let embed::Request { method, body, dropped } = embed::encode(call.embed()?, model)?;
+    let body = vec![Bytes::from(body.to_string())];
+    Ok(Outgoing { path: path(model, method), headers: headers(), body, dropped, home })
+}
+
+fn path(model: &str, method: &str) -> String {
+    format!("/models/{}:{method}", utf8_percent_encode(model, ESCAPED))
+}
+
+fn headers() -> Vec<(header::HeaderName, HeaderValue)> {
+    vec![(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))]
+}
