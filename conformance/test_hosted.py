@@ -15,7 +15,7 @@ import pytest
 
 import scripted as script
 from asks import Ask, ToolResult, ToolUse, ask, assistant, user
-from clients import MAIN
+from clients import FRAMEWORKS, MAIN
 from outcrop import Server
 from scripted import INPUT_TOKENS, OUTPUT_TOKENS, PIECES, TEXT, USE, Scripted
 from test_answers import CLOCK, WEATHER
@@ -69,9 +69,10 @@ def fresh(upstream):
 
 @pytest.fixture
 def client(hosted, request):
-    return MAIN[request.param](hosted)
+    return (MAIN | FRAMEWORKS)[request.param](hosted)
 
 
+every = pytest.mark.parametrize("client", MAIN | FRAMEWORKS, indirect=True)
 main = pytest.mark.parametrize("client", MAIN, indirect=True)
 to_both = pytest.mark.parametrize("to", UPSTREAMS)
 
@@ -85,7 +86,7 @@ def check(answer) -> None:
     assert answer.request_id
 
 
-@main
+@every
 @to_both
 def test_text(client, to):
     question = ask("What is an outcrop?", model=model(to, "text"))
@@ -95,7 +96,7 @@ def test_text(client, to):
         assert answer.finish == client.finish["end"]
 
 
-@main
+@every
 @to_both
 def test_tool(client, to):
     question = ask("What is the weather in Paris?", tools=(WEATHER,), model=model(to, "tool"), max_tokens=64)
@@ -105,7 +106,7 @@ def test_tool(client, to):
         assert answer.finish == client.finish["tool"]
 
 
-@main
+@every
 @to_both
 def test_stream_is_never_held_back(client, to, upstream):
     """The upstream sends a piece only after the client has the one before."""
@@ -139,16 +140,17 @@ FULL = Ask(
 )
 
 
-@main
+@every
 @to_both
 @pytest.mark.parametrize("choice", ["auto", "any", "get_time"])
 def test_translation_out(client, to, upstream, choice):
     """Turns, system, tools, choice, stops and limits arrive with the same meaning."""
     question = FULL.but(model=model(to, "text"), tool_choice=choice)
-    client.ask(question)
+    client.tell(question)
     seen = upstream.seen[-1]
     read = {"anthropic": read_anthropic, "openai": read_openai}[to](seen.json())
-    assert read == question.but(model="text", turns=merged(question.turns))
+    tools = tuple(tool for tool in question.tools if tool.name == choice or not client.names_alone) or question.tools
+    assert read == question.but(model="text", turns=merged(question.turns), tools=tools)
 
 
 def merged(turns) -> tuple:
@@ -295,12 +297,16 @@ def post(server: Server, path: str, body: bytes) -> tuple[int, Any, bytes]:
 # --- errors --------------------------------------------------------------------------
 
 RATE_LIMITED = {
+    "ai-sdk": ("AI_APICallError", 429),
+    "ai-sdk-bedrock": ("AI_APICallError", 429),
     "bedrock": ("ThrottlingException", 429),
     "anthropic": ("RateLimitError", 429),
     "anthropic-bedrock": ("RateLimitError", 429),
     "openai": ("RateLimitError", 429),
 }
 REFUSED = {
+    "ai-sdk": ("AI_APICallError", 400),
+    "ai-sdk-bedrock": ("AI_APICallError", 400),
     "bedrock": ("ValidationException", 400),
     "anthropic": ("BadRequestError", 400),
     "anthropic-bedrock": ("BadRequestError", 400),
@@ -308,7 +314,7 @@ REFUSED = {
 }
 
 
-@main
+@every
 @to_both
 @pytest.mark.parametrize("way", ["ask", "stream"])
 def test_rate_limit(client, to, way):
@@ -324,7 +330,7 @@ def test_e1_retry_after_is_passed_on(hosted, to, path, template):
     assert error.value.code == 429 and error.value.headers["retry-after"] == str(script.RETRY_AFTER)
 
 
-@main
+@every
 @to_both
 @pytest.mark.parametrize("way", ["ask", "stream"])
 def test_s19_refusal_keeps_its_message(client, to, way):
@@ -333,7 +339,7 @@ def test_s19_refusal_keeps_its_message(client, to, way):
     assert script.REFUSAL in problem.message, problem
 
 
-@main
+@every
 @to_both
 @pytest.mark.parametrize("name", ["overloaded", "garbage", "silent"])
 def test_upstream_failure(client, to, name):
@@ -345,7 +351,7 @@ def test_upstream_failure(client, to, name):
     assert problem.message and script.SECRET not in problem.message, problem
 
 
-@main
+@every
 @to_both
 @pytest.mark.parametrize("name", ["late", "cut"])
 def test_s14_s17_stream_that_breaks_raises(client, to, name, upstream):
@@ -389,7 +395,11 @@ def test_c6_c7_nothing_is_replayed(hosted, upstream, to, path, template):
         with pytest.raises(urllib.error.HTTPError):
             post(hosted, path, template % (model(to, "refused").encode(), b"false"))
     assert len(upstream.seen) == 2
-    for stream, kind in ((b"false", "application/json"), (b"true", "text/event-stream"), (b"false", "application/json")):
+    for stream, kind in (
+        (b"false", "application/json"),
+        (b"true", "text/event-stream"),
+        (b"false", "application/json"),
+    ):
         status, headers, _ = post(hosted, path, template % (model(to, "text").encode(), stream))
         assert status == 200 and headers["content-type"].startswith(kind)
 

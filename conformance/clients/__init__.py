@@ -1,17 +1,31 @@
 """The official clients, each behind the same few methods (see `base.Client`).
 
 `EVERY` is the whole table; `MAIN` holds one client for each wire format and SDK, and
-goes through every scenario, while the rest differ only in transport or credential.
+goes through every scenario; `FRAMEWORKS` are what applications are written with, over
+those SDKs or instead of them; the rest differ only in transport or credential.
 """
 
+from .ai_sdk import AiSdk
 from .anthropic_sdk import Anthropic, AnthropicBedrock
 from .base import Client
 from .boto import Boto3, Boto3Invoke
 from .javascript import JavaScript
+from .langchain import LangChainConverse, LangChainInvoke
 from .openai_sdk import OpenAI
 from .rust import Rust
 
-EVERY: dict[str, type[Client]] = {
+FRAMEWORKS: dict[str, type[Client]] = {
+    client.name: client
+    for client in (
+        AiSdk,
+        AiSdk.variant("ai-bedrock", provider="bedrock", family="ai-sdk-bedrock", names_alone=True),
+        AiSdk.variant("ai-openai-chat", provider="openai-chat"),
+        LangChainConverse,
+        LangChainInvoke,
+    )
+}
+
+EVERY: dict[str, type[Client]] = FRAMEWORKS | {
     client.name: client
     for client in (
         Boto3,

@@ -36,6 +36,8 @@ class Client(abc.ABC):
     #: Whether schemas and tool inputs keep the order of their fields. Without it the model
     #: reads another prompt each time.
     ordered: ClassVar[bool] = True
+    #: Whether it leaves out the tools that `tool_choice` does not name.
+    names_alone: ClassVar[bool] = False
     #: Whether requests are signed.
     signs: ClassVar[bool] = False
     #: end, length, stop_sequence, tool → the SDK's own words.
@@ -59,6 +61,10 @@ class Client(abc.ABC):
     @abc.abstractmethod
     def stream(self, ask: Ask, on_piece: Callable[[str], None] | None = None) -> Answer:
         """A streamed answer, with the time of each delta."""
+
+    def tell(self, ask: Ask) -> None:
+        """Asks, for the sake of what the upstream receives: the answer may be any."""
+        self.ask(ask)
 
     def count(self, ask: Ask) -> int:
         """How many tokens the request is."""

@@ -70,6 +70,9 @@ class Driver:
             answer = json.loads(line)
             if answers := self._answers.get(answer["id"]):
                 answers.put(answer)
+        # The process has ended: nobody waits for it.
+        for answers in list(self._answers.values()):
+            answers.put({"error": {"message": f"{self._process.args[-1]} ended", "class": ""}})
 
 
 class Drivers:

@@ -1,11 +1,11 @@
-// Runs AWS SDK calls for the Python tests: one JSON line per call on stdin, one or more
-// JSON lines back on stdout ({event, at} while a stream runs, then {output} or {error}).
-// Calls run side by side. The SDK is used as an application would use it.
+// Runs AWS SDK calls for the Python tests (see lines.mjs). The SDK is used as an
+// application would use it.
 
 import * as control from "@aws-sdk/client-bedrock";
 import * as runtime from "@aws-sdk/client-bedrock-runtime";
 import { NodeHttpHandler } from "@smithy/node-http-handler";
-import { createInterface } from "node:readline";
+
+import { serve } from "./lines.mjs";
 
 const modules = {
   runtime: { sdk: runtime, Client: runtime.BedrockRuntimeClient },
@@ -13,19 +13,6 @@ const modules = {
 };
 
 const now = Date.now;
-const write = (answer) => process.stdout.write(JSON.stringify(answer, pack) + "\n");
-
-function pack(_key, value) {
-  if (value instanceof Uint8Array) return { $bytes: Buffer.from(value).toString("base64") };
-  return value;
-}
-
-function unpack(_key, value) {
-  if (value !== null && typeof value === "object" && typeof value.$bytes === "string") {
-    return new Uint8Array(Buffer.from(value.$bytes, "base64"));
-  }
-  return value;
-}
 
 function build({ service, endpoint, region, handler, maxAttempts, credentials, token, anonymous }) {
   const { Client } = modules[service];
@@ -61,7 +48,7 @@ function replaceBody(client, body) {
   );
 }
 
-async function run({ id, client: config, command, input, body }) {
+async function run({ client: config, command, input, body }, onEvent) {
   const { sdk } = modules[config.service];
   const client = build(config);
   if (body) replaceBody(client, body);
@@ -69,20 +56,18 @@ async function run({ id, client: config, command, input, body }) {
   Date.now = () => now() + config.clockSkewMs;
   try {
     const { stream, ...output } = await client.send(new sdk[`${command}Command`](input));
-    for await (const event of stream ?? []) {
-      write({ id, at: performance.now() / 1000, event });
-    }
-    write({ id, output });
+    for await (const event of stream ?? []) onEvent(event);
+    return output;
   } catch (error) {
-    write({ id, error: describe(sdk, error) });
+    throw Object.assign(error, { sdk });
   } finally {
     Date.now = now;
     client.destroy();
   }
 }
 
-function describe(sdk, error) {
-  const Typed = sdk[error.name];
+function describe(error) {
+  const Typed = error.sdk[error.name];
   return {
     name: error.name,
     class: typeof Typed === "function" && error instanceof Typed ? error.name : error.constructor.name,
@@ -94,6 +79,4 @@ function describe(sdk, error) {
   };
 }
 
-for await (const line of createInterface({ input: process.stdin })) {
-  run(JSON.parse(line, unpack));
-}
+serve(run, describe);
