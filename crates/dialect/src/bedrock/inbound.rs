@@ -25,12 +25,13 @@ pub fn read(
 ) -> Result<Inbound, Failure> {
     let (max_tokens, decode) = match (operation, dialect) {
         (Operation::CountTokens, _) => (count_head(body)?, Decode::Chat(decode_count)),
-        (Operation::Chat, Dialect::BedrockInvoke) => {
-            (invoke::head(model, body)?, Decode::Chat(invoke::decode))
-        }
+        (Operation::Chat, Dialect::BedrockInvoke) => invoke::head(model, body)?,
         (Operation::Embed | Operation::Rerank, _) => return Err(Failure::unsupported("not built")),
         (Operation::Chat, _) => (converse_head(body)?, Decode::Chat(decode_converse)),
     };
+    if stream && !matches!(decode, Decode::Chat(_)) {
+        return Err(Failure::unsupported("embeddings and rankings are not streamed; use InvokeModel"));
+    }
     let head = Head { model: model.to_owned(), model_span: None, stream, max_tokens };
     Ok(Inbound { head, decode })
 }

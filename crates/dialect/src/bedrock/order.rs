@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use message::{Delta, Event};
+use message::{Delta, ErrorKind, Event, Failure};
 
 /// Most bytes of later blocks that wait while one is open: more than any model's longest
 /// answer, so that only a broken upstream gets there.
@@ -15,6 +15,13 @@ pub(super) const HELD_BYTES_MAX: usize = 16 << 20;
 /// More waits than [`HELD_BYTES_MAX`].
 #[derive(Debug)]
 pub(super) struct TooMuchHeld;
+
+impl From<TooMuchHeld> for Failure {
+    fn from(_: TooMuchHeld) -> Self {
+        let reason = "the model's server mixes up the parts of its answer; nothing more can be held back";
+        Self::new(ErrorKind::Upstream, reason)
+    }
+}
 
 /// Reorders events; feed it all of them.
 #[derive(Default)]

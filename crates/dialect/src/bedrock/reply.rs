@@ -20,7 +20,7 @@ use crate::{ReplyEncoder, Whole};
 pub fn encoder(call: &Call) -> Box<dyn ReplyEncoder> {
     match (call.operation, call.dialect) {
         (Operation::CountTokens, _) => Box::new(TokenCount),
-        (_, Dialect::BedrockInvoke) => Box::new(invoke::Encoder::new(call)),
+        (_, Dialect::BedrockInvoke) => invoke::encoder(call),
         (_, _) => Box::new(Converse {
             call: call.clone(),
             order: Order::default(),
@@ -52,16 +52,15 @@ impl ReplyEncoder for Converse {
         }
         self.finished |= matches!(event, Event::Finish { .. });
         let (frames, call) = (&mut self.frames, &self.call);
-        if self.order.push(event, |event| frames.write(event, call, out)).is_err() {
-            let reason = "the model's server mixes up the parts of its answer; nothing more can be held back";
-            self.failure(&Failure::new(ErrorKind::Upstream, reason), out);
+        if let Err(full) = self.order.push(event, |event| frames.write(event, call, out)) {
+            self.failure(&full.into(), out);
         }
     }
 
     fn end(&mut self, out: &mut Vec<u8>) {
         if self.broken {
         } else if self.finished {
-            self.frames.metadata(latency_ms(self.call.received), out);
+            self.frames.metadata(&self.call, latency_ms(self.call.received), out);
         } else {
             self.failure(&Failure::new(ErrorKind::Upstream, "the answer was cut before its end"), out);
         }

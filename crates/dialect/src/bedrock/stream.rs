@@ -11,8 +11,20 @@ use serde_json::{Value, json};
 
 use super::names::tool_use_id;
 use super::pointer;
-use super::whole::{redacted, stop_reason, usage};
+use super::whole::{echo, redacted, stop_reason, usage};
 use crate::framing::eventstream;
+
+/// Where the stream's events go: frames of ConverseStream, or InvokeModel's chunks.
+pub(super) trait Emit {
+    /// Takes one event's name and its JSON.
+    fn emit(&mut self, name: &str, payload: &[u8]);
+}
+
+impl Emit for Vec<u8> {
+    fn emit(&mut self, name: &str, payload: &[u8]) {
+        eventstream::write_event(self, name, payload);
+    }
+}
 
 /// Writes frames for events whose blocks come one after the other.
 #[derive(Default)]
@@ -57,7 +69,7 @@ enum ReasoningDelta<'a> {
 
 impl Frames {
     /// Writes what an event is on the wire: often one frame, sometimes none.
-    pub(super) fn write(&mut self, event: Event, call: &Call, out: &mut Vec<u8>) {
+    pub(super) fn write(&mut self, event: Event, call: &Call, out: &mut impl Emit) {
         match event {
             Event::Start { .. } => self.start(out),
             Event::BlockStart { block, .. } => {
@@ -76,19 +88,20 @@ impl Frames {
     }
 
     /// The last frame: what the answer cost.
-    pub(super) fn metadata(&mut self, latency_ms: u64, out: &mut Vec<u8>) {
-        let payload = json!({ "usage": usage(&self.usage), "metrics": { "latencyMs": latency_ms } });
+    pub(super) fn metadata(&mut self, call: &Call, latency_ms: u64, out: &mut impl Emit) {
+        let mut payload = json!({ "usage": usage(&self.usage), "metrics": { "latencyMs": latency_ms } });
+        echo(call, &mut payload);
         self.frame("metadata", &payload, out);
     }
 
-    fn start(&mut self, out: &mut Vec<u8>) {
+    fn start(&mut self, out: &mut impl Emit) {
         if !self.started {
             self.started = true;
             self.frame("messageStart", &json!({ "role": "assistant" }), out);
         }
     }
 
-    fn block_start(&mut self, block: BlockHead, out: &mut Vec<u8>) {
+    fn block_start(&mut self, block: BlockHead, out: &mut impl Emit) {
         let index = self.blocks;
         let mut open = Open { index, tool_without_input: false };
         match block {
@@ -117,11 +130,11 @@ impl Frames {
         self.open = Some(open);
     }
 
-    fn start_frame(&mut self, index: u32, start: &Value, out: &mut Vec<u8>) {
+    fn start_frame(&mut self, index: u32, start: &Value, out: &mut impl Emit) {
         self.frame("contentBlockStart", &json!({ "start": start, "contentBlockIndex": index }), out);
     }
 
-    fn delta(&mut self, delta: &Delta, out: &mut Vec<u8>) {
+    fn delta(&mut self, delta: &Delta, out: &mut impl Emit) {
         let Some(open) = &mut self.open else { return };
         let index = open.index;
         let body = match delta {
@@ -140,11 +153,11 @@ impl Frames {
         self.block_delta(index, body, out);
     }
 
-    fn block_delta(&mut self, index: u32, delta: DeltaBody<'_>, out: &mut Vec<u8>) {
+    fn block_delta(&mut self, index: u32, delta: DeltaBody<'_>, out: &mut impl Emit) {
         self.frame("contentBlockDelta", &BlockDelta { content_block_index: index, delta }, out);
     }
 
-    fn block_stop(&mut self, out: &mut Vec<u8>) {
+    fn block_stop(&mut self, out: &mut impl Emit) {
         let Some(open) = self.open.take() else { return };
         if open.tool_without_input {
             // Clients parse what they gathered, and nothing is not JSON.
@@ -153,7 +166,7 @@ impl Frames {
         self.frame("contentBlockStop", &json!({ "contentBlockIndex": open.index }), out);
     }
 
-    fn stop(&mut self, reason: &FinishReason, stop_sequence: Option<&str>, call: &Call, out: &mut Vec<u8>) {
+    fn stop(&mut self, reason: &FinishReason, stop_sequence: Option<&str>, call: &Call, out: &mut impl Emit) {
         let mut payload = json!({ "stopReason": stop_reason(reason) });
         if let Some(fields) = call.chat().ok().and_then(|chat| pointer::fields(chat, stop_sequence)) {
             payload["additionalModelResponseFields"] = fields;
@@ -161,9 +174,9 @@ impl Frames {
         self.frame("messageStop", &payload, out);
     }
 
-    fn frame(&mut self, name: &str, payload: &impl Serialize, out: &mut Vec<u8>) {
+    fn frame(&mut self, name: &str, payload: &impl Serialize, out: &mut impl Emit) {
         self.payload.clear();
         serde_json::to_writer(&mut self.payload, payload).expect("strings and numbers, written to memory");
-        eventstream::write_event(out, name, &self.payload);
+        out.emit(name, &self.payload);
     }
 }

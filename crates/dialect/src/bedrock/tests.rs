@@ -2,6 +2,8 @@
 //! (`fixtures/bedrock/requests.json`).
 
 mod decode;
+mod doors;
+mod families;
 mod invoke;
 mod lossless;
 mod outbound;

@@ -27,7 +27,20 @@ pub(super) fn response(completion: Completion, call: &Call, latency_ms: u64) -> 
     if let Some(fields) = fields {
         response["additionalModelResponseFields"] = fields;
     }
+    echo(call, &mut response);
     response
+}
+
+/// Tells a client that asked for a tier or a latency which it got: no target but Bedrock
+/// itself, whose replies are forwarded, has another than the usual.
+pub(super) fn echo(call: &Call, answer: &mut Value) {
+    let Ok(chat) = call.chat() else { return };
+    if chat.home == Dialect::BedrockConverse && chat.extra.contains_key("performanceConfig") {
+        answer["performanceConfig"] = json!({ "latency": "standard" });
+    }
+    if chat.home == Dialect::BedrockConverse && chat.extra.contains_key("serviceTier") {
+        answer["serviceTier"] = json!({ "type": "default" });
+    }
 }
 
 /// A block of the answer; `None` for what says nothing or cannot be said here.

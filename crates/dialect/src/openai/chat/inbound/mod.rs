@@ -48,7 +48,12 @@ pub fn decode(call: &Call) -> Result<Chat, Failure> {
     decode_body(&call.body)
 }
 
-pub(super) fn decode_body(body: &[u8]) -> Result<Chat, Failure> {
+/// Decodes a body, which needs no `model`: InvokeModel carries such bodies, and there it
+/// stands in the path.
+///
+/// # Errors
+/// As [`decode`].
+pub fn decode_body(body: &[u8]) -> Result<Chat, Failure> {
     let mut fields = Fields::new(At::Root, json::decode::<Map<String, Value>>(body)?);
     let mut chat = Chat::new(Dialect::OpenAiChat);
     let mut notes = Extra::new();
