@@ -24,5 +24,10 @@ mod wire;
 use message::Dialect;
 
 /// Every dialect that servers speak, as clients and as servers.
-const DIALECTS: [Dialect; 4] =
-    [Dialect::BedrockConverse, Dialect::Anthropic, Dialect::OpenAiChat, Dialect::OpenAiResponses];
+const DIALECTS: [Dialect; 5] = [
+    Dialect::BedrockConverse,
+    Dialect::Anthropic,
+    Dialect::OpenAiChat,
+    Dialect::OpenAiResponses,
+    Dialect::Gemini,
+];

@@ -108,7 +108,7 @@ const SAID_ANOTHER_WAY: &[(&str, Dialect, &str)] = &[
     // So it is before Gemini 3.
     ("tool_result_image", Dialect::Gemini, "Attached to the result of tool call"),
     // A file has no name there: it goes before the file as text.
-    ("pdf", Dialect::Gemini, "report.pdf"),
+    ("pdf", Dialect::Gemini, r#"{"text":"report"#),
 ];
 
 /// Whether a declared loss is about this change: paths are in the client's own words.
