@@ -29,6 +29,7 @@ pub mod models;
 pub mod openai;
 mod operation;
 mod quirks;
+mod retry_after;
 pub mod sigv4;
 
 use bytes::Bytes;

@@ -5,25 +5,14 @@
 //! `x-should-retry`. Source: `_exceptions.py`, `_error_classes.py` and `_base_client.py`
 //! of the Python SDK `anthropic` 2.12.0 and <https://platform.claude.com/docs/en/api/errors>, read 2026-11-22.
 
-use std::time::Duration;
-
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, DATE, RETRY_AFTER};
+use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use message::{ErrorKind, Failure, RequestId, Retry};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc2822;
 
-use crate::Whole;
-
-/// What a client is told to wait when it may retry a full server and nobody knows how
-/// long, in seconds: without the header some clients hammer.
-const RETRY_AFTER_DEFAULT_S: u64 = 1;
-
-/// The longest wait believed of an upstream: a day. More is a broken clock.
-const RETRY_AFTER_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+use crate::{Whole, retry_after};
 
 /// Most characters of an upstream's own message that are shown on.
 const MESSAGE_CHARS_MAX: usize = 2000;
@@ -37,16 +26,13 @@ const TOO_LONG: &str = "prompt is too long";
 pub fn whole(failure: &Failure, id: &RequestId) -> Whole {
     let (status, _) = status_and_type(failure.kind);
     let mut headers = vec![(CONTENT_TYPE, HeaderValue::from_static("application/json"))];
-    let busy =
-        matches!(failure.kind, ErrorKind::RateLimited | ErrorKind::Overloaded | ErrorKind::Unavailable);
-    match failure.retry {
-        Retry::After(wait) => headers.push((RETRY_AFTER, whole_seconds(wait).into())),
-        Retry::Yes if busy => headers.push((RETRY_AFTER, RETRY_AFTER_DEFAULT_S.into())),
+    if let Some(seconds) = retry_after::for_client_s(failure) {
+        headers.push((RETRY_AFTER, seconds.into()));
+    } else if failure.retry == Retry::No
+        && (status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS)
+    {
         // The SDKs would retry these statuses unasked.
-        Retry::No if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS => {
-            headers.push((SHOULD_RETRY, HeaderValue::from_static("false")));
-        }
-        Retry::Yes | Retry::No => {}
+        headers.push((SHOULD_RETRY, HeaderValue::from_static("false")));
     }
     Whole { status, headers, body: Bytes::from(body(failure, id).to_string()) }
 }
@@ -88,10 +74,6 @@ fn status_and_type(kind: ErrorKind) -> (StatusCode, &'static str) {
 /// 529, Anthropic's own: the service as a whole is overloaded.
 fn overloaded() -> StatusCode {
     StatusCode::from_u16(529).expect("529 lies between 100 and 999")
-}
-
-fn whole_seconds(wait: Duration) -> u64 {
-    wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
 }
 
 /// An upstream's unsuccessful response, understood.
@@ -189,23 +171,14 @@ fn advise(failure: Failure, headers: &HeaderMap) -> Failure {
     if failure.retry == Retry::No {
         return failure;
     }
-    match retry_after(header("retry-after-ms"), header("retry-after"), header(DATE.as_str())) {
-        Some(wait) => failure.with_retry(Retry::After(wait.min(RETRY_AFTER_MAX))),
+    let wait = match failure.kind {
+        ErrorKind::RateLimited => retry_after::read_limited(headers),
+        _ => retry_after::read(headers),
+    };
+    match wait {
+        Some(wait) => failure.with_retry(Retry::After(wait)),
         None => failure,
     }
-}
-
-/// How long to wait: milliseconds, else seconds, else a date less the response's own.
-fn retry_after(milliseconds: Option<&str>, after: Option<&str>, date: Option<&str>) -> Option<Duration> {
-    let parse = |text: Option<&str>| text?.trim().parse::<f64>().ok();
-    if let Some(wait) = parse(milliseconds) {
-        return Duration::try_from_secs_f64(wait / 1000.0).ok();
-    }
-    if let Some(wait) = parse(after) {
-        return Duration::try_from_secs_f64(wait).ok();
-    }
-    let moment = |text: Option<&str>| OffsetDateTime::parse(&text?.replace("GMT", "+0000"), &Rfc2822).ok();
-    (moment(after)? - moment(date)?).try_into().ok()
 }
 
 fn shorten(message: &str) -> String {

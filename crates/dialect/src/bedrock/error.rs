@@ -10,20 +10,16 @@
 //! `standard` mode reads `x-amz-retry-after`, in milliseconds.
 
 use std::borrow::Cow;
-use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use message::{AuthFault, Dialect, ErrorKind, Failure, Retry};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::Whole;
+use crate::{Whole, retry_after};
 
 const ERROR_TYPE: HeaderName = HeaderName::from_static("x-amzn-errortype");
 const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("x-amz-retry-after");
-
-/// The longest wait believed of an upstream: a day. More is a broken clock.
-const RETRY_AFTER_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Most characters of an upstream's own message that are shown on.
 const MESSAGE_CHARS_MAX: usize = 2000;
@@ -37,7 +33,9 @@ pub fn whole(failure: &Failure) -> Whole {
     ];
     if let Retry::After(delay) = failure.retry {
         headers.push((RETRY_AFTER_MS, number(delay.as_millis().try_into().unwrap_or(u64::MAX))));
-        headers.push((header::RETRY_AFTER, number(whole_seconds(delay))));
+    }
+    if let Some(seconds) = retry_after::for_client_s(failure) {
+        headers.push((header::RETRY_AFTER, number(seconds)));
     }
     let body = json!({ "message": message(failure), "__type": code });
     Whole { status, headers, body: body.to_string().into() }
@@ -123,11 +121,8 @@ pub(super) fn understand(status: StatusCode, headers: &HeaderMap, body: &[u8]) -
     if failure.retry == Retry::No {
         return failure;
     }
-    let milliseconds = header(&RETRY_AFTER_MS).and_then(|text| text.trim().parse::<f64>().ok());
-    let seconds = header(&header::RETRY_AFTER).and_then(|text| text.trim().parse::<f64>().ok());
-    let wait = milliseconds.map(|milliseconds| milliseconds / 1000.0).or(seconds);
-    match wait.and_then(|wait| Duration::try_from_secs_f64(wait).ok()) {
-        Some(wait) => failure.with_retry(Retry::After(wait.min(RETRY_AFTER_MAX))),
+    match retry_after::read(headers) {
+        Some(wait) => failure.with_retry(Retry::After(wait)),
         None => failure,
     }
 }
@@ -236,17 +231,14 @@ fn speaks_of_context(message: &str) -> bool {
     WORDS.iter().any(|words| message.contains(words))
 }
 
-/// HTTP's `retry-after` has no fractions: rounded up, lest a client comes too early.
-fn whole_seconds(delay: Duration) -> u64 {
-    delay.as_secs() + u64::from(delay.subsec_nanos() > 0)
-}
-
 fn number(value: u64) -> HeaderValue {
     HeaderValue::from(value)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     const KINDS: [ErrorKind; 18] = [
@@ -301,7 +293,7 @@ mod tests {
         assert_eq!(header(&whole, "x-amz-retry-after"), Some("1500"));
         assert_eq!(header(&whole, "retry-after"), Some("2"));
         let plain = super::whole(&Failure::new(ErrorKind::RateLimited, "x"));
-        assert_eq!(header(&plain, "retry-after"), None);
+        assert_eq!(header(&plain, "retry-after"), Some("1"), "e2: a busy server always says when");
     }
 
     #[test]

@@ -4,18 +4,12 @@
 //! exception by the status alone (`openai` 3.54.0, `_make_status_error`, read 2026-11-22)
 //! and retry 408, 409, 429 and 5xx unless `x-should-retry` says otherwise.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use message::{AuthFault, ErrorKind, Failure, Retry};
 use serde_json::{Value, json};
 
-use crate::Whole;
-
-/// What a rate-limited client is told to wait when nobody knows better, in seconds.
-/// Without it, SDKs fall back to half a second and hammer.
-const RETRY_AFTER_DEFAULT_S: u64 = 1;
+use crate::{Whole, retry_after};
 
 /// Longest part of a foreign error text shown to a client, in characters.
 const FOREIGN_TEXT_CHARS_MAX: usize = 1_000;
@@ -24,7 +18,7 @@ const FOREIGN_TEXT_CHARS_MAX: usize = 1_000;
 pub fn whole(failure: &Failure) -> Whole {
     let (status, _, _) = face(failure);
     let mut headers = vec![(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
-    if let Some(seconds) = retry_after_s(failure) {
+    if let Some(seconds) = retry_after::for_client_s(failure) {
         headers.push((header::RETRY_AFTER, HeaderValue::from(seconds)));
     }
     if failure.retry == Retry::No && (status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS) {
@@ -87,19 +81,14 @@ const fn auth_code(fault: AuthFault) -> &'static str {
     }
 }
 
-fn retry_after_s(failure: &Failure) -> Option<u64> {
-    match failure.retry {
-        Retry::After(wait) => Some(wait.as_millis().div_ceil(1_000).max(1).try_into().unwrap_or(u64::MAX)),
-        Retry::Yes if failure.kind == ErrorKind::RateLimited => Some(RETRY_AFTER_DEFAULT_S),
-        Retry::Yes | Retry::No => None,
-    }
-}
-
 /// A server's unsuccessful answer, understood.
 pub(super) fn from_response(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Failure {
     let parsed = serde_json::from_slice(body).unwrap_or(Value::Null);
     let error = Foreign::of(&parsed);
-    let retry_after = retry_after(headers);
+    let retry_after = match status.as_u16() {
+        429 => retry_after::read_limited(headers),
+        _ => retry_after::read(headers),
+    };
     let kind = match status.as_u16() {
         // Our own credential was refused: the client's is good, and its owner cannot mend this.
         401 | 403 => {
@@ -222,29 +211,10 @@ impl<'a> Foreign<'a> {
     }
 }
 
-/// `retry-after-ms`, else `retry-after` in seconds or as a date.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let number = |name: &str| headers.get(name)?.to_str().ok()?.trim().parse::<f64>().ok();
-    let wait = match number("retry-after-ms") {
-        Some(ms) => ms / 1_000.0,
-        None => number("retry-after").or_else(|| until(headers))?,
-    };
-    Duration::try_from_secs_f64(wait).ok()
-}
-
-/// An HTTP date, measured against the server's own clock in `date`.
-fn until(headers: &HeaderMap) -> Option<f64> {
-    let date = |name| {
-        let text = headers.get(name)?.to_str().ok()?;
-        let text = text.strip_suffix("GMT")?;
-        time::OffsetDateTime::parse(&format!("{text}+0000"), &time::format_description::well_known::Rfc2822)
-            .ok()
-    };
-    Some((date(header::RETRY_AFTER)? - date(header::DATE)?).as_seconds_f64().max(0.0))
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn answered(status: u16, headers: &[(&'static str, &'static str)], body: &str) -> Failure {

@@ -281,7 +281,7 @@ fn e1_e2_errors_have_the_status_code_and_advice_the_sdk_needs() {
             json!("overloaded"),
             Some("1"),
         ),
-        (failure(ErrorKind::Unavailable), 503, json!("unavailable"), None),
+        (failure(ErrorKind::Unavailable), 503, json!("unavailable"), Some("1")),
         (failure(ErrorKind::Timeout), 504, json!("timeout"), None),
         (failure(ErrorKind::Upstream), 502, json!("upstream_error"), None),
         (failure(ErrorKind::Internal), 500, json!("internal_error"), None),
