@@ -12,6 +12,7 @@
 //! * `connector.rs`: TCP and TLS;
 //! * `remote.rs`: one model there, as a [`Service`](message::Service);
 //! * `answer.rs`: the reply's bytes → [`Event`](message::Event)s, with its deadlines;
+//! * `probe.rs`: a connection test that says what is wrong;
 //! * `deadline.rs`: the clock of one exchange; `pieces.rs`: a body sent without copying.
 //!
 //! With feature `scripted`, `scripted.rs` is a model server for tests that streams,
@@ -26,6 +27,7 @@ mod connector;
 mod deadline;
 mod known;
 mod pieces;
+mod probe;
 mod provider;
 mod remote;
 mod resolve;
@@ -36,6 +38,7 @@ mod transport;
 
 pub use auth::{Auth, Plain, Scheme};
 pub use known::{Known, Variable, VariableSource};
+pub use probe::{Fault, Step, probe};
 pub use provider::{Limits, Provider, ProviderError, QuirkName, Speaks, Timeouts};
 pub use remote::Remote;
 pub use resolve::{Place, Resolved};

@@ -15,17 +15,19 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Version};
 use http_body::{Body, Frame};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio_rustls::TlsAcceptor;
 
 /// What to do next in a reply's body.
 #[derive(Debug, Clone)]
@@ -112,6 +114,8 @@ impl Script {
 pub struct Received {
     /// Method and path with query: `POST /v1/messages`.
     pub line: String,
+    /// HTTP/1.1 or HTTP/2.
+    pub version: Version,
     /// Headers.
     pub headers: HeaderMap,
     /// Body.
@@ -137,6 +141,21 @@ pub struct Scripted {
 impl Scripted {
     /// Starts one that answers every request with what `handler` says.
     pub async fn start(handler: impl Fn(&Received) -> Script + Send + Sync + 'static) -> Self {
+        Self::listen(None, handler).await
+    }
+
+    /// The same over TLS, in the protocols `tls` offers.
+    pub async fn secure(
+        tls: rustls::ServerConfig,
+        handler: impl Fn(&Received) -> Script + Send + Sync + 'static,
+    ) -> Self {
+        Self::listen(Some(TlsAcceptor::from(Arc::new(tls))), handler).await
+    }
+
+    async fn listen(
+        tls: Option<TlsAcceptor>,
+        handler: impl Fn(&Received) -> Script + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let shared = Arc::new(Shared {
@@ -145,7 +164,7 @@ impl Scripted {
             abandoned: watch::Sender::new(0),
             connections: watch::Sender::new(0),
         });
-        let task = tokio::spawn(accept(listener, Arc::clone(&shared)));
+        let task = tokio::spawn(accept(listener, tls, Arc::clone(&shared)));
         Self { address, shared, task }
     }
 
@@ -172,6 +191,11 @@ impl Scripted {
         format!("http://{}", self.address)
     }
 
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// All requests so far.
     pub fn received(&self) -> Vec<Received> {
         self.shared.received.lock().unwrap().clone()
@@ -195,14 +219,21 @@ impl Drop for Scripted {
     }
 }
 
-async fn accept(listener: TcpListener, shared: Arc<Shared>) {
+async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, shared: Arc<Shared>) {
     let mut connections = tokio::task::JoinSet::new();
     while let Ok((stream, _)) = listener.accept().await {
         shared.connections.send_modify(|count| *count += 1);
         stream.set_nodelay(true).unwrap();
         let shared = Arc::clone(&shared);
+        let tls = tls.clone();
         connections.spawn(async move {
             let service = service_fn(move |request| answer(request, Arc::clone(&shared)));
+            if let Some(tls) = tls {
+                let Ok(stream) = tls.accept(stream).await else { return };
+                let builder = auto::Builder::new(TokioExecutor::new());
+                let _ = builder.serve_connection(TokioIo::new(stream), service).await;
+                return;
+            }
             let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
         });
     }
@@ -211,7 +242,9 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
 async fn answer(request: Request<Incoming>, shared: Arc<Shared>) -> Result<Response<Steps>, Infallible> {
     let (head, body) = request.into_parts();
     let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
-    let received = Received { line: format!("{} {}", head.method, head.uri), headers: head.headers, body };
+    let path = head.uri.path_and_query().map_or("", |path| path.as_str());
+    let line = format!("{} {path}", head.method);
+    let received = Received { line, version: head.version, headers: head.headers, body };
     let script = (shared.handler)(&received);
     shared.received.lock().unwrap().push(received);
     let mut steps = Steps { left: script.steps.into(), wait: None, flushed: false, shared: Some(shared) };

@@ -94,6 +94,17 @@ impl Transport {
         if claimed.is_empty() { chosen(&|spoken| spoken.model_prefixes.is_empty()) } else { claimed }
     }
 
+    /// Whether it is reached over TLS.
+    pub(crate) fn is_secure(&self) -> bool {
+        self.scheme == UriScheme::HTTPS
+    }
+
+    /// Whom to connect to; an IPv6 address without its brackets.
+    pub(crate) fn host_and_port(&self) -> (&str, u16) {
+        let port = self.authority.port_u16().unwrap_or(if self.is_secure() { 443 } else { 80 });
+        (self.authority.host().trim_matches(['[', ']']), port)
+    }
+
     /// The URI of a dialect's path. The first path asked for (for most dialects the only
     /// one that is hot) is parsed once.
     pub(crate) fn uri(&self, spoken: &Spoken, path: &str) -> Result<Uri, http::Error> {

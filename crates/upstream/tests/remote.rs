@@ -360,3 +360,121 @@ async fn a_pause_is_just_waited_for() {
     let rest: Vec<_> = events.map(Result::unwrap).collect().await;
     assert_eq!(forwarded(&rest), OPENAI_STREAM[1..].concat());
 }
+
+/// One server, two dialects: each client is spoken to in its own, others in the first.
+#[tokio::test]
+async fn the_clients_own_dialect_is_spoken_where_the_provider_speaks_it() {
+    let server = Scripted::start(|received| match received.line.as_str() {
+        "POST /v1/messages" => Script::sse(ANTHROPIC_STREAM),
+        "POST /openai/chat/completions" => Script::sse(OPENAI_STREAM),
+        line => panic!("{line}"),
+    })
+    .await;
+    let table = format!(
+        "dialects = ['anthropic', 'openai-chat']\nbase_url = '{}'\npaths.openai-chat = '/openai'",
+        server.url()
+    );
+    let transport = Transport::open("p", &toml::from_str::<Provider>(&table).unwrap()).unwrap();
+    let remote = Remote::new(&transport, "theirs");
+    for (dialect, sent, home) in [
+        (Dialect::OpenAiChat, "POST /openai/chat/completions", true),
+        (Dialect::Anthropic, "POST /v1/messages", true),
+    ] {
+        let reply = remote.call(call(dialect, true)).await.unwrap();
+        assert_eq!(matches!(reply.form, Form::Home { .. }), home, "{dialect}");
+        let events: Vec<_> = reply.events.map(Result::unwrap).collect().await;
+        assert_eq!(finish(&events), Some(FinishReason::EndTurn));
+        assert_eq!(server.received().last().unwrap().line, sent);
+    }
+}
+
+/// What a target cannot express is refused before anything is sent.
+#[tokio::test]
+async fn a_strict_call_is_refused_rather_than_answered_to_less() {
+    let server = Scripted::always(Script::sse(ANTHROPIC_STREAM)).await;
+    let remote = remote("anthropic", &server.url(), "");
+    let ask = |strict: bool| {
+        let body = r#"{"model":"mine","max_tokens":9,"seed":7,"stream":true,"messages":[{"role":"user","content":"hi"}]}"#;
+        let inbound =
+            dialect::inbound(Dialect::OpenAiChat, Operation::Chat, None, true, body.as_bytes()).unwrap();
+        let plain = openai(true);
+        Call::new(NewCall {
+            id: plain.id,
+            operation: plain.operation,
+            dialect: plain.dialect,
+            head: inbound.head,
+            body: Bytes::from(body),
+            headers: plain.headers,
+            principal: plain.principal,
+            received: plain.received,
+            strict,
+            decode: inbound.decode,
+        })
+    };
+    let (_, failure) = gather(&remote, ask(true)).await;
+    let failure = failure.unwrap();
+    assert_eq!((failure.kind, failure.param.as_deref()), (ErrorKind::Unsupported, Some("seed")));
+    assert!(server.received().is_empty(), "nothing was sent");
+    let reply = remote.call(ask(false)).await.unwrap();
+    assert!(reply.dropped.iter().any(|dropped| dropped.path == "seed"), "{:?}", reply.dropped);
+    let at_home = self::remote("openai", &server.url(), "");
+    assert!(at_home.call(ask(true)).await.is_ok(), "at home nothing is lost");
+}
+
+/// The same clock runs for every client's dialect, forwarded or translated.
+#[tokio::test]
+async fn e5_timeouts_apply_to_every_door() {
+    let server = Scripted::always(Script::never()).await;
+    for target in ["openai", "anthropic"] {
+        let remote = remote(target, &server.url(), "timeouts.first_byte_ms = 60");
+        for dialect in [Dialect::OpenAiChat, Dialect::Anthropic] {
+            for stream in [false, true] {
+                let (_, failure) = gather(&remote, call(dialect, stream)).await;
+                let failure = failure.unwrap();
+                assert_eq!(failure.kind, ErrorKind::Timeout, "{dialect} to {target}");
+            }
+        }
+    }
+}
+
+/// The advice of each refusal is its own: nothing is remembered from one to the next.
+#[tokio::test]
+async fn e8_a_refusals_wait_is_its_own() {
+    let waits = std::sync::Mutex::new(vec![None, Some("9"), None]);
+    let server = Scripted::start(move |_| {
+        let limited = Script::json(429, r#"{"error":{"message":"slow","type":"rate_limit_error"}}"#);
+        match waits.lock().unwrap().pop().unwrap() {
+            Some(wait) => limited.header("retry-after", wait),
+            None => limited,
+        }
+    })
+    .await;
+    let remote = remote("openai", &server.url(), "");
+    for expected in [Retry::Yes, Retry::After(Duration::from_secs(9)), Retry::Yes] {
+        let (_, failure) = gather(&remote, openai(true)).await;
+        assert_eq!(failure.unwrap().retry, expected);
+    }
+}
+
+/// A key that is rotated in its file is used without a restart.
+#[tokio::test]
+async fn a_rotated_key_is_sent() {
+    let server = Scripted::always(Script::json(200, OPENAI_WHOLE)).await;
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("key");
+    std::fs::write(&path, "one").unwrap();
+    let table =
+        format!("dialect = 'openai-chat'\nbase_url = '{}'\nauth.file = '{}'", server.url(), path.display());
+    let transport = Transport::open("p", &toml::from_str::<Provider>(&table).unwrap()).unwrap();
+    let remote = Remote::new(&transport, "theirs");
+    assert_eq!(gather(&remote, openai(false)).await.1, None);
+    assert_eq!(server.received()[0].headers["authorization"], "Bearer one");
+    std::fs::write(&path, "two").unwrap();
+    let rotated = async {
+        while server.received().last().unwrap().headers["authorization"] != "Bearer two" {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            assert_eq!(gather(&remote, openai(false)).await.1, None);
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), rotated).await.expect("soon");
+}
