@@ -9,6 +9,7 @@ mod lossless;
 mod outbound;
 mod reply;
 mod streams;
+mod swept;
 
 use std::sync::Arc;
 use std::time::Instant;

@@ -146,8 +146,9 @@ impl Adapter<'_> {
             fit_marker(&mut cache, self.family, at, self.losses);
             match self.block(item, at)? {
                 Some(kind) => {
-                    self.losses.extra(&item.extra, at);
-                    adapted.push(Block { kind, cache, extra: Extra::new() });
+                    let (extra, lost) = document_fields(&kind, &item.extra);
+                    self.losses.extra(&lost, at);
+                    adapted.push(Block { kind, cache, extra });
                 }
                 // The mark of what is not sent falls to what stands before it.
                 None => {
@@ -260,6 +261,20 @@ impl Adapter<'_> {
             is_error: is_error.filter(|_| self.family.takes_tool_status()),
         })
     }
+}
+
+/// What of a document's own fields Converse has under the same name, and the rest.
+fn document_fields(kind: &BlockKind, extra: &Extra) -> (Extra, Extra) {
+    let known = |name: &str, value: &serde_json::Value| match name {
+        "context" => value.is_string(),
+        "citations" => value.get("enabled").is_some_and(serde_json::Value::is_boolean),
+        _ => false,
+    };
+    let is_document = matches!(kind, BlockKind::Document(_));
+    extra
+        .iter()
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .partition(|(name, value)| is_document && known(name, value))
 }
 
 /// The last marker inside a tool result.

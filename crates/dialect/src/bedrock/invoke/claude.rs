@@ -23,6 +23,7 @@ use serde_json::{Map, Value, json};
 use crate::bedrock::decode::{fault, nonsense};
 use crate::bedrock::family::Family;
 use crate::bedrock::home;
+use crate::bedrock::wire::At;
 use crate::framing::eventstream::Decoder;
 use crate::json;
 use crate::{ReplyDecoder, anthropic};
@@ -72,6 +73,9 @@ pub(in crate::bedrock) fn body(call: &Call, family: Family) -> Result<Body, Fail
         return Ok(Body { pieces, dropped });
     }
     let mut body: Map<String, Value> = json::decode(&call.body)?;
+    if let Some(messages) = body.get("messages") {
+        readable(messages, At::Body.key("messages"))?;
+    }
     rewrite(&mut body, family, betas, &mut dropped);
     let body = serde_json::to_vec(&body).map_err(Failure::internal)?;
     Ok(Body { pieces: vec![Bytes::from(body)], dropped })
@@ -117,9 +121,9 @@ fn spliced(call: &Call, family: Family, betas: &[&str]) -> Result<Option<Vec<Byt
     // `system` stands once as a name of the body's; anywhere else it is a turn's role.
     let named = memmem::find_iter(body, "\"system\"").count();
     let turns = named > usize::from(system.is_some()) && !family.takes_system_turns();
-    let Some(model) = model.filter(|_| !more && !turns && memmem::find(body, b"\"scope\"").is_none()) else {
-        return Ok(None);
-    };
+    let named = |word: &[u8]| memmem::find(body, word).is_some();
+    let odd = more || turns || named(b"\"scope\"") || named(b"\"url\"") || named(b"\"file\"");
+    let Some(model) = model.filter(|_| !odd) else { return Ok(None) };
     let mut instead = format!("\"anthropic_version\":\"{VERSION}\"");
     if !betas.is_empty() {
         instead.push_str(&format!(",\"anthropic_beta\":{}", json!(betas)));
@@ -163,6 +167,26 @@ fn with_comma(body: &[u8], member: Range<usize>) -> Option<Range<usize>> {
     }
     let before = body.get(..member.start)?.trim_ascii_end().strip_suffix(b",")?;
     Some(before.len()..member.end)
+}
+
+/// Refuses files that lie where Bedrock cannot read them.
+fn readable(value: &Value, at: At<'_>) -> Result<(), Failure> {
+    match value {
+        Value::Array(items) => {
+            items.iter().enumerate().try_for_each(|(index, item)| readable(item, at.index(index)))
+        }
+        Value::Object(members) => {
+            let source = members.get("source").and_then(|source| source.get("type")).and_then(Value::as_str);
+            if matches!(source, Some("url" | "file")) {
+                let why = "the file lies where Bedrock cannot read it; send its bytes";
+                return Err(
+                    Failure::unsupported(format!("{at}.source: {why}")).with_param(format!("{at}.source"))
+                );
+            }
+            members.get("content").map_or(Ok(()), |content| readable(content, at.key("content")))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Changes what Bedrock has elsewhere or refuses.

@@ -107,6 +107,23 @@ fn e4_c4_what_bedrock_refuses_of_an_anthropic_body_is_taken_out_and_told() {
 }
 
 #[test]
+fn files_that_bedrock_cannot_read_are_refused_to_an_anthropic_client() {
+    for source in [json!({"type": "url", "url": "https://x/a.png"}), json!({"type": "file", "file_id": "f"})]
+    {
+        let image = json!({"type": "image", "source": source});
+        let result = json!({"type": "tool_result", "tool_use_id": "t", "content": [image]});
+        for (content, place) in
+            [(&image, "messages.0.content.0.source"), (&result, "messages.0.content.0.content.0.source")]
+        {
+            let body =
+                json!({"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": [content]}]});
+            let failure = outgoing(&asked(Dialect::Anthropic, body.to_string(), &[]), CLAUDE).unwrap_err();
+            assert_eq!((failure.kind, failure.param.as_deref()), (ErrorKind::Unsupported, Some(place)));
+        }
+    }
+}
+
+#[test]
 fn an_anthropic_client_reaches_other_models_by_converse() {
     let call = asked(Dialect::Anthropic, PLAIN, &[]);
     let outgoing = outgoing(&call, "amazon.nova-pro-v1:0").unwrap();
