@@ -27,13 +27,14 @@ macro_rules! fixture {
     };
 }
 
-const CLIENTS: [(Dialect, &str); CLIENT_COUNT] = [
+const CLIENTS: [(Dialect, &str); 6] = [
     (Dialect::BedrockConverse, fixture!("features/bedrock-converse.json")),
+    (Dialect::BedrockInvoke, fixture!("features/bedrock-invoke.json")),
     (Dialect::Anthropic, fixture!("features/anthropic.json")),
     (Dialect::OpenAiChat, fixture!("features/openai-chat.json")),
     (Dialect::OpenAiResponses, fixture!("features/openai-responses.json")),
+    (Dialect::Gemini, fixture!("features/gemini.json")),
 ];
-const CLIENT_COUNT: usize = 4;
 
 const CASES: [(&str, &str); 13] = [
     ("cache", fixture!("requests/cache.json")),
