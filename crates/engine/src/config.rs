@@ -31,6 +31,8 @@ pub struct Config {
     pub stalled_reader_ms: u64,
     /// How tokens are chosen when the client does not say.
     pub sampling: SamplingDefaults,
+    /// What an embedding model was trained for.
+    pub embedding: EmbeddingDefaults,
 }
 
 impl Default for Config {
@@ -46,6 +48,7 @@ impl Default for Config {
             event_buffer: 64,
             stalled_reader_ms: 30_000,
             sampling: SamplingDefaults::default(),
+            embedding: EmbeddingDefaults::default(),
         }
     }
 }
@@ -69,4 +72,24 @@ impl Default for SamplingDefaults {
     fn default() -> Self {
         Self { temperature: 0.8, top_p: 0.95, top_k: 40, min_p: 0.05 }
     }
+}
+
+/// What an embedding model was trained for, and its file does not tell: the words before
+/// inputs of each purpose (`search_query: `), and whether its vectors may be cut.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct EmbeddingDefaults {
+    /// Before a question put to a collection.
+    pub query_prefix: String,
+    /// Before a member of the collection.
+    pub document_prefix: String,
+    /// Before input of a classifier.
+    pub classification_prefix: String,
+    /// Before what is to be grouped with its like.
+    pub clustering_prefix: String,
+    /// Before what is to be compared with others of its kind.
+    pub similarity_prefix: String,
+    /// The fewest numbers a vector may be cut to (Matryoshka training); `None`: a cut
+    /// vector would mean nothing.
+    pub least_dimensions: Option<u32>,
 }

@@ -4,16 +4,17 @@ use std::fmt;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use message::{
     Call, ErrorKind, Event, EventStream, Failure, FinishReason, Form, Operation, Reply, Retry, Service, Usage,
 };
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, oneshot};
 
 use crate::backend::LoadedModel;
+use crate::embed::{self, Inputs, Job};
 use crate::grammar::Grammars;
 use crate::reply::{Events, stopped};
 use crate::request::Requests;
@@ -33,13 +34,21 @@ pub struct Engine(Arc<Inner>);
 struct Inner {
     info: ModelInfo,
     name: Arc<str>,
-    requests: Arc<Requests>,
+    work: Work,
     admission: Arc<Semaphore>,
     places: usize,
     shared: Arc<Shared>,
-    inbox: Mutex<Option<SyncSender<NewSequence>>>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
+
+/// What a model can do, what it takes to read calls for it, and where they go.
+enum Work {
+    Chat { requests: Arc<Requests>, inbox: Inbox<NewSequence> },
+    Embed { inputs: Arc<Inputs>, inbox: Inbox<Job> },
+}
+
+/// The way to a model's thread; gone after shutdown.
+type Inbox<T> = Mutex<Option<SyncSender<T>>>;
 
 /// What an engine is doing and has done since it was loaded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,10 +82,22 @@ impl Engine {
     pub fn load(path: &Path, name: &str, config: Config) -> Result<Self, LoadError> {
         check(&config)?;
         let model = Arc::new(LoadedModel::open(path, &config)?);
+        if model.ranks() {
+            let reason = "it scores texts against a query (a reranker), which is not served here".to_owned();
+            return Err(LoadError::Model { path: path.to_owned(), reason });
+        }
+        if model.embeds() { Self::embedder(model, name, config) } else { Self::chatter(model, name, config) }
+    }
+
+    fn chatter(model: Arc<LoadedModel>, name: &str, config: Config) -> Result<Self, LoadError> {
         let vocabulary = model.vocabulary();
         let (default, with_tools) = (model.chat_template(None), model.chat_template(Some("tool_use")));
         let template = ChatTemplate::new(default.as_deref(), with_tools.as_deref(), vocabulary)?;
-        let info = describe(&model, name, &config, &template, default.is_some());
+        let info = ModelInfo {
+            has_template: default.is_some(),
+            native_tools: template.traits().tools.is_some(),
+            ..describe(&model, name, &config)
+        };
         let requests = Arc::new(Requests {
             longest_piece: vocabulary.longest_piece(),
             max_call_tokens: info.max_call_tokens as usize,
@@ -88,23 +109,53 @@ impl Engine {
         });
         let places = config.slots as usize + config.queue;
         let (sender, inbox) = sync_channel(places);
+        let work = Work::Chat { requests, inbox: Mutex::new(Some(sender)) };
+        Self::start(info, places, work, move |shared, loaded| {
+            thread::run(&model, &config, &inbox, shared, loaded)
+        })
+    }
+
+    fn embedder(model: Arc<LoadedModel>, name: &str, config: Config) -> Result<Self, LoadError> {
+        let info =
+            ModelInfo { embedding_length: Some(model.embedding_length()), ..describe(&model, name, &config) };
+        let max_tokens = info.max_call_tokens;
+        let inputs = Arc::new(Inputs {
+            longest_piece: model.vocabulary().longest_piece(),
+            max_tokens: max_tokens as usize,
+            defaults: config.embedding.clone(),
+            model: Arc::clone(&model),
+        });
+        let places = config.slots as usize + config.queue;
+        let (sender, inbox) = sync_channel(places);
+        let work = Work::Embed { inputs, inbox: Mutex::new(Some(sender)) };
+        Self::start(info, places, work, move |shared, loaded| {
+            embed::run(&model, &config, max_tokens, &inbox, shared, loaded);
+        })
+    }
+
+    /// Starts the model's thread and waits until its context is made.
+    fn start(
+        info: ModelInfo,
+        places: usize,
+        work: Work,
+        run: impl FnOnce(&Shared, &SyncSender<Result<(), LoadError>>) + Send + 'static,
+    ) -> Result<Self, LoadError> {
         let (loaded, outcome) = sync_channel(1);
         let shared = Arc::new(Shared::default());
         let of_thread = Arc::clone(&shared);
         let thread = std::thread::Builder::new()
-            .name(format!("engine {name}"))
-            .spawn(move || thread::run(&model, &config, &inbox, &of_thread, &loaded))
+            .name(format!("engine {}", info.name))
+            .spawn(move || run(&of_thread, &loaded))
             .map_err(LoadError::Thread)?;
         let gone = || LoadError::Thread(std::io::Error::other("it ended while the context was made"));
         outcome.recv().unwrap_or_else(|_| Err(gone()))?;
         Ok(Self(Arc::new(Inner {
+            name: info.name.as_str().into(),
             info,
-            name: name.into(),
-            requests,
+            work,
             admission: Arc::new(Semaphore::new(places)),
             places,
             shared,
-            inbox: Mutex::new(Some(sender)),
             thread: Mutex::new(Some(thread)),
         })))
     }
@@ -139,10 +190,11 @@ impl Engine {
     /// # Errors
     /// As of any call: overload, overflow of the context, shutdown.
     pub async fn continue_greedily(&self, text: &str, max_tokens: usize) -> Result<EventStream, Failure> {
+        let (requests, inbox) = self.0.chat()?;
         let permit = Arc::clone(&self.0.admission).try_acquire_owned().map_err(|_| overloaded())?;
-        let (requests, text) = (Arc::clone(&self.0.requests), text.to_owned());
+        let (requests, text) = (Arc::clone(requests), text.to_owned());
         let (sequence, items) = blocking(move || requests.continuation(&text, max_tokens, permit)).await?;
-        self.0.submit(sequence)?;
+        submit(inbox, sequence)?;
         Ok(Box::pin(Events::begin(items).await?))
     }
 
@@ -158,34 +210,68 @@ impl Engine {
     }
 
     async fn chat(&self, call: &Call) -> Result<EventStream, Failure> {
+        let (requests, inbox) = self.0.chat()?;
         let permit = Arc::clone(&self.0.admission).try_acquire_owned().map_err(|_| overloaded())?;
-        let (requests, call) = (Arc::clone(&self.0.requests), call.clone());
+        let (requests, call) = (Arc::clone(requests), call.clone());
         let prepared = blocking(move || requests.prepare(call.chat()?, permit)).await?;
         let (sequence, items) = prepared;
-        self.0.submit(sequence)?;
+        submit(inbox, sequence)?;
         Ok(Box::pin(Events::begin(items).await?))
     }
 
     async fn count_tokens(&self, call: &Call) -> Result<EventStream, Failure> {
-        let (requests, call) = (Arc::clone(&self.0.requests), call.clone());
+        let (requests, call) = (Arc::clone(self.0.chat()?.0), call.clone());
         let input_tokens = blocking(move || requests.count(call.chat()?)).await?;
         let events = [
             Event::Start { id: None },
             Event::Usage(Usage { input_tokens, ..Usage::default() }),
             Event::Finish { reason: FinishReason::EndTurn, stop_sequence: None },
         ];
-        Ok(Box::pin(Counted(events.into_iter())))
+        Ok(Box::pin(Ready(events.into_iter())))
+    }
+
+    async fn embed(&self, call: &Call) -> Result<EventStream, Failure> {
+        let Work::Embed { inputs, inbox } = &self.0.work else {
+            return Err(Failure::unsupported(format!(
+                "the model {} answers conversations and makes no embeddings; ask an embedding model",
+                self.0.name
+            )));
+        };
+        let permit = Arc::clone(&self.0.admission).try_acquire_owned().map_err(|_| overloaded())?;
+        let (reader, asked) = (Arc::clone(inputs), call.clone());
+        let tokens = blocking(move || reader.read(asked.embed()?)).await?;
+        let input_tokens = tokens.iter().map(|input| input.len() as u64).sum();
+        let (reply, vectors) = oneshot::channel();
+        submit(inbox, Job { inputs: tokens, reply, permit })?;
+        let vectors = vectors.await.map_err(|_| stopped())??;
+        let embed = call.embed()?;
+        let dimensions = inputs.dimensions(embed)?;
+        let normalize = embed.normalize.unwrap_or(true);
+        let vectors = vectors.into_iter().map(|vector| embed::shape(vector, dimensions, normalize)).collect();
+        Ok(Box::pin(Ready(embed::events(vectors, input_tokens))))
     }
 }
 
 impl Service for Engine {
     async fn call(&self, call: Call) -> Result<Reply, Failure> {
-        let dropped = self.0.requests.dropped(call.chat()?);
+        let dropped = match (&self.0.work, call.operation) {
+            (Work::Embed { .. }, Operation::Embed) => Inputs::dropped(call.embed()?),
+            (Work::Chat { requests, .. }, Operation::Chat | Operation::CountTokens) => {
+                requests.dropped(call.chat()?)
+            }
+            _ => Vec::new(),
+        };
         call.accept(&dropped)?;
         let events = match call.operation {
             Operation::Chat => self.chat(&call).await?,
             Operation::CountTokens => self.count_tokens(&call).await?,
-            Operation::Embed | Operation::Rerank => return Err(Failure::unsupported("not built")),
+            Operation::Embed => self.embed(&call).await?,
+            Operation::Rerank => {
+                return Err(Failure::unsupported(format!(
+                    "the model {} does not order documents; ask a rerank model at a provider",
+                    self.0.name
+                )));
+            }
         };
         Ok(Reply {
             form: Form::Events,
@@ -204,20 +290,24 @@ impl fmt::Debug for Engine {
 }
 
 impl Inner {
-    fn submit(&self, sequence: NewSequence) -> Result<(), Failure> {
-        let inbox = self.inbox.lock().unwrap_or_else(PoisonError::into_inner);
-        let inbox = inbox.as_ref().ok_or_else(stopped)?;
-        inbox.try_send(sequence).map_err(|error| match error {
-            // The admission semaphore keeps the inbox from filling up.
-            TrySendError::Full(_) => overloaded(),
-            TrySendError::Disconnected(_) => stopped(),
-        })
+    /// Where conversations go, if the model has any.
+    fn chat(&self) -> Result<(&Arc<Requests>, &Inbox<NewSequence>), Failure> {
+        match &self.work {
+            Work::Chat { requests, inbox } => Ok((requests, inbox)),
+            Work::Embed { .. } => Err(Failure::unsupported(format!(
+                "the model {} makes embeddings and cannot answer; ask a chat model",
+                self.name
+            ))),
+        }
     }
 
     fn shutdown(&self) {
         self.shared.stop.store(true, Ordering::Release);
         // Wakes an idle thread.
-        drop(self.inbox.lock().unwrap_or_else(PoisonError::into_inner).take());
+        match &self.work {
+            Work::Chat { inbox, .. } => drop(lock(inbox).take()),
+            Work::Embed { inbox, .. } => drop(lock(inbox).take()),
+        }
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(thread) = thread {
             // Its panics are caught and reported within.
@@ -230,6 +320,20 @@ impl Drop for Inner {
     fn drop(&mut self) {
         self.shutdown();
     }
+}
+
+fn lock<T>(inbox: &Inbox<T>) -> MutexGuard<'_, Option<SyncSender<T>>> {
+    inbox.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn submit<T>(inbox: &Inbox<T>, work: T) -> Result<(), Failure> {
+    let inbox = lock(inbox);
+    let inbox = inbox.as_ref().ok_or_else(stopped)?;
+    inbox.try_send(work).map_err(|error| match error {
+        // The admission semaphore keeps the inbox from filling up.
+        TrySendError::Full(_) => overloaded(),
+        TrySendError::Disconnected(_) => stopped(),
+    })
 }
 
 /// Templates and tokens take milliseconds for long prompts: too long for an async thread.
@@ -247,13 +351,7 @@ fn overloaded() -> Failure {
         .with_retry(Retry::After(RETRY_AFTER))
 }
 
-fn describe(
-    model: &LoadedModel,
-    name: &str,
-    config: &Config,
-    template: &ChatTemplate,
-    own: bool,
-) -> ModelInfo {
+fn describe(model: &LoadedModel, name: &str, config: &Config) -> ModelInfo {
     let context_length = model.context_length();
     ModelInfo {
         name: name.to_owned(),
@@ -265,8 +363,9 @@ fn describe(
         vocab_size: u32::try_from(model.vocabulary().len()).unwrap_or(u32::MAX),
         size_bytes: model.size_bytes(),
         parameters: model.parameters(),
-        has_template: own,
-        native_tools: template.traits().tools.is_some(),
+        has_template: false,
+        native_tools: false,
+        embedding_length: None,
     }
 }
 
@@ -286,10 +385,10 @@ fn check(config: &Config) -> Result<(), LoadError> {
     }
 }
 
-/// A token count's three events.
-struct Counted(std::array::IntoIter<Event, 3>);
+/// Events that are all known.
+struct Ready<I>(I);
 
-impl futures_core::Stream for Counted {
+impl<I: Iterator<Item = Event> + Unpin> futures_core::Stream for Ready<I> {
     type Item = Result<Event, Failure>;
 
     fn poll_next(

@@ -12,10 +12,13 @@
 //! 4. `sampler/` chooses a token for each call; `output/` turns tokens into text,
 //!    watches for stop strings and tool calls, and makes events.
 //!
+//! Embedding models go a shorter way: `embed/`.
+//!
 //! llama.cpp's kernels are embedded through `llama-cpp-2`; everything above them is ours.
 
 mod backend;
 mod config;
+mod embed;
 mod engine;
 mod error;
 mod grammar;
@@ -30,7 +33,7 @@ mod thread;
 mod tools;
 mod vocabulary;
 
-pub use config::{Config, SamplingDefaults};
+pub use config::{Config, EmbeddingDefaults, SamplingDefaults};
 pub use engine::{Engine, Stats};
 pub use error::LoadError;
 pub use model::ModelInfo;

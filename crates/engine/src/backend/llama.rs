@@ -33,6 +33,8 @@ pub(super) fn llama_cpp() -> &'static LlamaBackend {
 pub(crate) struct LoadedModel {
     model: LlamaModel,
     vocabulary: Arc<Vocabulary>,
+    /// The tokens of an empty input.
+    around: OnceLock<Vec<Token>>,
 }
 
 impl LoadedModel {
@@ -46,10 +48,9 @@ impl LoadedModel {
         let model = LlamaModel::load_from_file(backend, path, &params)
             .map_err(|_| LoadError::Model { path: path.to_owned(), reason: log::last_error() })?;
         let vocabulary = Arc::new(read_vocabulary(&model));
-        Ok(Self { model, vocabulary })
+        Ok(Self { model, vocabulary, around: OnceLock::new() })
     }
 
-    #[cfg(test)]
     pub(super) fn raw(&self) -> &LlamaModel {
         &self.model
     }
@@ -72,6 +73,49 @@ impl LoadedModel {
     /// Tokens the model was trained to hold in mind.
     pub(crate) fn context_length(&self) -> u32 {
         self.model.n_ctx_train()
+    }
+
+    /// How the file says that tokens are pooled into one vector, in llama.cpp's numbers
+    /// (0: they are not); `None`: it does not say.
+    pub(crate) fn pooling(&self) -> Option<u32> {
+        let architecture = self.metadata("general.architecture")?;
+        self.metadata(&format!("{architecture}.pooling_type"))?.parse().ok()
+    }
+
+    /// Made for embeddings: the file says how to pool, or it is an encoder.
+    pub(crate) fn embeds(&self) -> bool {
+        const ENCODERS: [&str; 3] = ["bert", "gemma-embedding", "eurobert"];
+        let architecture = self.metadata("general.architecture").unwrap_or_default();
+        match self.pooling() {
+            Some(pooling) => pooling > 0,
+            None => ENCODERS.iter().any(|encoder| architecture.contains(encoder)),
+        }
+    }
+
+    /// Made to score a text against a query.
+    pub(crate) fn ranks(&self) -> bool {
+        const RANK: u32 = 4;
+        self.pooling() == Some(RANK)
+    }
+
+    /// Numbers in an embedding.
+    pub(crate) fn embedding_length(&self) -> u32 {
+        self.model.n_embd_out().unsigned_abs()
+    }
+
+    /// The tokens of plain words, without any that go around them.
+    pub(crate) fn tokenize_words(&self, text: &str) -> Vec<Token> {
+        self.tokenize(text, false)
+    }
+
+    /// The tokens that go before and after every input of an embedding model.
+    pub(crate) fn around(&self) -> (&[Token], &[Token]) {
+        let around = self.around.get_or_init(|| {
+            let tokens = self.model.vocab().tokenize(b"", true, false);
+            tokens.into_iter().map(|token| token.0.cast_unsigned()).collect()
+        });
+        let begins = around.first() == u32::try_from(self.model.vocab().bos().0).ok().as_ref();
+        around.split_at(usize::from(begins))
     }
 
     /// The weights, in bytes.

@@ -5,9 +5,11 @@
 
 mod llama;
 mod log;
+mod pooled;
 mod threads;
 
 pub(crate) use llama::{Llama, LoadedModel};
+pub(crate) use pooled::Pooled;
 
 use crate::vocabulary::Token;
 

