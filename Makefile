@@ -43,8 +43,9 @@ compile:
 run: build ## Build, fetch the default model, and serve it on 127.0.0.1:8080 and :8443
 	@exec $(OUTCROP) serve
 
-model: build ## Fetch the default model
+model: build ## Fetch the default models: one that chats, one that embeds
 	@$(OUTCROP) pull smollm2-135m-instruct
+	@$(OUTCROP) pull all-minilm-l6-v2
 
 test: ## Set up everything, then lint, unit tests, real SDKs, fuzzing
 	@scripts/setup.sh test

