@@ -5,7 +5,7 @@ which, what answers a tool call, what goes together.
 A scripted upstream that holds requests to these rules turns a wrong translation into a
 failed run, as the vendor's server would.
 
-Sources: `anthropic` 2.12.0, `openai` 3.54.0; platform.claude.com/docs, "Tool use" and
+Sources: `anthropic` 2.12.0, `openai` 3.54.0, `google-genai` 3.4.0; platform.claude.com/docs, "Tool use" and
 "Extended thinking"; platform.openai.com/docs, "Function calling"; read 2026-11-22.
 """
 
@@ -18,6 +18,7 @@ from typing import Any
 import anthropic.types as anthropic_types
 import anthropic.types.beta as anthropic_beta_types
 import openai.types.chat as openai_types
+import openai.types.responses as responses_types
 
 import shapes
 
@@ -146,3 +147,101 @@ def openai_turns(messages: list[dict[str, Any]]) -> None:
         waiting = [call["id"] for call in calls or ()]
         rule(len(set(waiting)) == len(waiting), "tool call ids must be unique:", waiting)
     rule(not waiting, "tool_call_ids without an answering message:", waiting)
+
+
+# --- OpenAI Responses ----------------------------------------------------------------
+
+
+def check_responses(body: dict[str, Any], beta: bool = False) -> None:
+    kind = responses_types.response_create_params
+    stream = kind.ResponseCreateParamsStreaming if body.get("stream") else kind.ResponseCreateParamsNonStreaming
+    given = body.get("input")
+    typed = body | {"input": [completed(item) for item in given]} if isinstance(given, list) else body
+    shapes.check(typed, stream)
+    names = [tool["name"] for tool in body.get("tools", ()) if "name" in tool]
+    rule(all(re.fullmatch(r"[a-zA-Z0-9_-]{1,64}", name) for name in names), "tool names:", names)
+    rule(len(set(names)) == len(names), "tool names must be unique:", names)
+    if isinstance(body.get("input"), list):
+        responses_items(body["input"])
+
+
+def completed(item: dict[str, Any]) -> dict[str, Any]:
+    """The API takes an assistant's message without what it adds to one itself; the types
+    do not say so, but OpenAI's own Codex sends such."""
+    if item.get("role") != "assistant" or isinstance(item["content"], str):
+        return item
+    content = [{"annotations": []} | part if part["type"] == "output_text" else part for part in item["content"]]
+    return {"id": "msg_1", "status": "completed"} | item | {"content": content}
+
+
+def responses_items(items: list[dict[str, Any]]) -> None:
+    calls, waiting = set(), set()
+    for n, item in enumerate(items):
+        match item.get("type", "message"):
+            case "function_call" | "custom_tool_call":
+                rule(item["call_id"] not in calls, "call ids must be unique:", item)
+                calls.add(item["call_id"])
+                waiting.add(item["call_id"])
+            case "function_call_output" | "custom_tool_call_output":
+                rule(item["call_id"] in waiting, "no tool call found for function call output:", item)
+                waiting.remove(item["call_id"])
+            case "reasoning":
+                followed = items[n + 1].get("type", "message") if n + 1 < len(items) else None
+                rule(
+                    followed in ("message", "function_call", "custom_tool_call", "reasoning"),
+                    "reasoning was provided without its required following item:",
+                    item,
+                )
+    rule(not waiting, "no tool output found for function call:", waiting)
+
+
+# --- Gemini --------------------------------------------------------------------------
+
+GEMINI_FIELDS = {
+    "contents",
+    "systemInstruction",
+    "tools",
+    "toolConfig",
+    "generationConfig",
+    "safetySettings",
+    "cachedContent",
+    "labels",
+}
+#: What `parameters` may hold: Gemini's own schema, not JSON Schema (`parametersJsonSchema`).
+GEMINI_SCHEMA = set(
+    "type format title description nullable enum maxItems minItems properties required minProperties maxProperties"
+    " minLength maxLength pattern example anyOf propertyOrdering default items minimum maximum".split()
+)
+
+
+def check_gemini(body: dict[str, Any], beta: bool = False) -> None:
+    rule(body.keys() <= GEMINI_FIELDS, "unknown name:", body.keys() - GEMINI_FIELDS)
+    for tool in body.get("tools", ()):
+        for declared in tool.get("functionDeclarations", ()):
+            rule(re.fullmatch(r"[a-zA-Z_][a-zA-Z0-9_.:-]{0,127}", declared["name"]), "invalid function name:", declared)
+            rule(not {"parameters", "parametersJsonSchema"} <= declared.keys(), "one schema, not two:", declared)
+            if "parameters" in declared:
+                gemini_schema(declared["parameters"])
+    before, waiting = "", 0
+    rule(body["contents"] and body["contents"][0]["role"] == "user", "the first turn is the user's")
+    for content in body["contents"]:
+        rule(content["role"] in ("user", "model"), "valid roles are user and model:", content["role"])
+        rule(content["role"] != before, "roles must alternate")
+        before = content["role"]
+        rule(content["parts"], "contents.parts must not be empty")
+        for part in content["parts"]:
+            data = part.keys() - {"thought", "thoughtSignature", "videoMetadata", "mediaResolution"}
+            rule(len(data) == 1, "a part has one kind of data:", part)
+        answers = sum("functionResponse" in part for part in content["parts"])
+        rule(answers == waiting, "as many function responses as function calls:", content)
+        waiting = sum("functionCall" in part for part in content["parts"])
+        rule(not waiting or content["role"] == "model", "function calls are the model's")
+    rule(not waiting, "function calls without responses")
+
+
+def gemini_schema(schema: dict[str, Any]) -> None:
+    rule(schema.keys() <= GEMINI_SCHEMA, "unknown name in a schema:", schema.keys() - GEMINI_SCHEMA)
+    for inner in (schema.get("properties") or {}).values():
+        gemini_schema(inner)
+    for inner in [*schema.get("anyOf", ()), *([schema["items"]] if "items" in schema else ())]:
+        gemini_schema(inner)

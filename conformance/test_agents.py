@@ -27,12 +27,14 @@ BIN = REPOSITORY / "conformance/agents/node_modules/.bin"
 AGENT_SECONDS = 120
 
 #: Names that the agents know, so that they send what they send to these models: Claude
-#: with a thinking budget, Claude with adaptive thinking and system turns, and a GPT with
-#: the free-text tool.
+#: with a thinking budget, and with adaptive thinking and system turns; a GPT that patches
+#: by a tool of free text, and one that writes programs. And a name that they do not know.
 BUDGET = "claude-sonnet-4-5"
 ADAPTIVE = "claude-opus-4-8"
 BEDROCK = "us.anthropic.claude-sonnet-4-5-20250929-v1:0"
-GPT = "gpt-5.5"
+PATCHES = "gpt-5.5"
+PROGRAMS = "gpt-6-sol"
+UNKNOWN = "house-model"
 
 CONFIG = """
 models = []
@@ -41,13 +43,25 @@ models = []
 dialect = "anthropic"
 base_url = "{url}"
 auth = {{ scheme = "x-api-key", value = "{secret}" }}
-models = {names}
+models = ["agent"]
 
 [providers.openai]
 dialect = "openai-chat"
 base_url = "{url}/v1"
 auth = {{ value = "{secret}" }}
-models = {names}
+models = ["agent"]
+
+[providers.openai-responses]
+dialect = "openai-responses"
+base_url = "{url}/v1"
+auth = {{ value = "{secret}" }}
+models = ["agent"]
+
+[providers.gemini]
+dialect = "gemini"
+base_url = "{url}/v1beta"
+auth = {{ scheme = "x-goog-api-key", value = "{secret}" }}
+models = ["agent"]
 
 [aliases]
 """
@@ -87,10 +101,10 @@ class Stage:
 
     def __init__(self, make_home, vendor: str, model) -> None:
         self.upstream = Acting(model)
-        # The same names on both sides: Claude Code forgets what a model of another name thought.
-        names = [BUDGET, ADAPTIVE, BEDROCK, GPT]
-        aliases = "".join(f'"{name}" = "{vendor}/{name}"\n' for name in names)
-        config = CONFIG.format(url=self.upstream.url, secret=scripted.SECRET, names=json.dumps(names)) + aliases
+        # Aliases: Claude Code forgets what was thought if the answer names another model.
+        names = [BUDGET, ADAPTIVE, BEDROCK, PATCHES, PROGRAMS, UNKNOWN]
+        aliases = "".join(f'"{name}" = "{vendor}/agent"\n' for name in names)
+        config = CONFIG.format(url=self.upstream.url, secret=scripted.SECRET) + aliases
         self.server = Server(make_home(f"agents-{vendor}", share_models=False), config).start()
 
     def run(self, task: Task, command: list[Any], environment: dict[str, str]) -> str:
@@ -167,7 +181,7 @@ def check_claude(task: Task, report: dict[str, Any], stage: Stage) -> None:
 
 
 @pytest.mark.parametrize("model", [BUDGET, ADAPTIVE], ids=["budget", "adaptive"])
-@pytest.mark.parametrize("vendor", ["openai", "anthropic"])
+@pytest.mark.parametrize("vendor", ["openai", "openai-responses", "gemini", "anthropic"])
 def test_claude_code(stages, tmp_path, vendor, model):
     """Over the Messages API."""
     stage, task = stages(vendor, acting.claude_code), Task.new(tmp_path)
@@ -175,7 +189,7 @@ def test_claude_code(stages, tmp_path, vendor, model):
     check_claude(task, claude(stage, task, model, environment), stage)
 
 
-@pytest.mark.parametrize("vendor", ["openai", "anthropic"])
+@pytest.mark.parametrize("vendor", ["openai", "gemini", "anthropic"])
 def test_claude_code_on_bedrock(stages, tmp_path, vendor):
     """Over InvokeModelWithResponseStream, signed."""
     stage, task = stages(vendor, acting.claude_code), Task.new(tmp_path)
@@ -188,3 +202,50 @@ def test_claude_code_on_bedrock(stages, tmp_path, vendor):
         "AWS_EC2_METADATA_DISABLED": "true",
     }
     check_claude(task, claude(stage, task, BEDROCK, environment), stage)
+
+
+# --- Codex ---------------------------------------------------------------------------
+
+CODEX = """
+model = "{model}"
+model_provider = "outcrop"
+check_for_update_on_startup = false
+
+[model_providers.outcrop]
+name = "Outcrop"
+base_url = "{url}/v1"
+wire_api = "responses"
+env_key = "OUTCROP_API_KEY"
+request_max_retries = 0
+stream_max_retries = 0
+
+[analytics]
+enabled = false
+"""
+
+
+def codex(stage: Stage, task: Task, model: str) -> list[dict[str, Any]]:
+    """`codex exec` with every command allowed; its events."""
+    settings = task.folder.parent / "home/.codex"
+    settings.mkdir(parents=True)
+    (settings / "config.toml").write_text(CODEX.format(url=stage.server.url, model=model))
+    command = [BIN / "codex", "exec", "--json", "--skip-git-repo-check", "--dangerously-bypass-approvals-and-sandbox"]
+    told = stage.run(task, [*command, task.prompt], {"OUTCROP_API_KEY": stage.server.key.bearer})
+    return [json.loads(line) for line in told.splitlines()]
+
+
+@pytest.mark.parametrize("model", [PATCHES, PROGRAMS, UNKNOWN])
+@pytest.mark.parametrize("vendor", ["anthropic", "openai", "gemini"])
+def test_codex(stages, tmp_path, vendor, model):
+    """Over the Responses API, with the tools that it has for each model."""
+    stage, task = stages(vendor, acting.codex), Task.new(tmp_path)
+    events = codex(stage, task, model)
+    items = [event["item"] for event in events if event["type"] == "item.completed"]
+    said = [item["text"] for item in items if item["type"] == "agent_message"]
+    assert said == ["I shall read both.", f"The motto now says {task.rock}."], events
+    assert task.motto.read_text() == task.mended
+    steps = 3
+    assert len(stage.upstream.seen) == steps
+    (usage,) = [event["usage"] for event in events if event["type"] == "turn.completed"]
+    assert usage["input_tokens"] == steps * scripted.INPUT_TOKENS, usage
+    assert usage["output_tokens"] == steps * scripted.OUTPUT_TOKENS, usage

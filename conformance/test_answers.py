@@ -58,6 +58,7 @@ def client(server, request):
 
 main = pytest.mark.parametrize("client", MAIN, indirect=True)
 every = pytest.mark.parametrize("client", EVERY, indirect=True)
+stopping = pytest.mark.parametrize("client", [name for name, c in MAIN.items() if c.stops], indirect=True)
 counting = pytest.mark.parametrize("client", [name for name, c in MAIN.items() if c.counts], indirect=True)
 
 
@@ -144,7 +145,7 @@ def test_max_tokens(client):
         assert answer.finish == client.finish["length"]
 
 
-@main
+@stopping
 def test_stop_sequence(client, reference):
     """Cut where the unhindered answer first says it: nothing of it or after it is shown."""
     whole = reference(LIST).text

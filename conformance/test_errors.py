@@ -58,6 +58,8 @@ def wrong_type(client: Client) -> Any:
     }
     dialect = "anthropic" if client.name == "boto3-invoke" else client.family.removesuffix("-bedrock")
     body = bodies[dialect]
+    if client.name == "openai-responses":
+        body = {"model": MODEL, "max_output_tokens": "many", "input": "Hello"}
     if client.name in ("boto3-invoke", "anthropic-bedrock"):
         del body["model"]
     return client.send_raw(json.dumps(body).encode(), MODEL)
@@ -91,7 +93,7 @@ ERRORS = {
     "bad-json": Error(lambda c: c.send_raw(b'{"messages": [', MODEL), r"JSON"),
     "not-an-object": Error(lambda c: c.send_raw(b"[1, 2]", MODEL), r"object"),
     "too-deep": Error(lambda c: c.send_raw(b'{"a":' + b"[" * 100_000, MODEL), r"deep|nest|depth"),
-    "wrong-type": Error(wrong_type, r"max_?(completion_)?[tT]okens.*(expected|integer|number)"),
+    "wrong-type": Error(wrong_type, r"max_?(completion_|output_)?[tT]okens.*(expected|integer|number)"),
     "unknown-model": Error(lambda c: c.ask(HELLO.but(model="smollm2-135m-instuct")), re.escape(MODEL)),
     "unknown-model-streamed": Error(lambda c: c.stream(HELLO.but(model="smollm2-135m-instuct")), re.escape(MODEL)),
     "no-key": Error(

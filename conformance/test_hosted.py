@@ -150,7 +150,8 @@ def test_translation_out(client, to, upstream, choice):
     seen = upstream.seen[-1]
     read = {"anthropic": read_anthropic, "openai": read_openai}[to](seen.json())
     tools = tuple(tool for tool in question.tools if tool.name == choice or not client.names_alone) or question.tools
-    assert read == question.but(model="text", turns=merged(question.turns), tools=tools)
+    stop = question.stop if client.stops else ()
+    assert read == question.but(model="text", turns=merged(question.turns), tools=tools, stop=stop)
 
 
 def merged(turns) -> tuple:
@@ -181,7 +182,7 @@ def read_anthropic(body: dict[str, Any]) -> Ask:
         turns=tuple((turn["role"], tuple(map(part, blocks(turn["content"])))) for turn in body["messages"]),
         system=system,
         max_tokens=body["max_tokens"],
-        stop=tuple(body["stop_sequences"]),
+        stop=tuple(body.get("stop_sequences", ())),
         tools=tuple(type(WEATHER)(tool["name"], tool["description"], tool["input_schema"]) for tool in body["tools"]),
         tool_choice=choice.get("name", choice["type"]),
         model=body["model"],
@@ -211,7 +212,7 @@ def read_openai(body: dict[str, Any]) -> Ask:
         turns=tuple(turns),
         system=system,
         max_tokens=body.get("max_completion_tokens", body.get("max_tokens")),
-        stop=tuple(blocks(body["stop"])),
+        stop=tuple(blocks(body.get("stop", []))),
         tools=tuple(
             type(WEATHER)(tool["function"]["name"], tool["function"]["description"], tool["function"]["parameters"])
             for tool in body["tools"]

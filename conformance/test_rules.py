@@ -56,10 +56,42 @@ OPENAI: dict[str, Any] = {
     ],
 }
 
+CALLED = {"type": "function_call", "call_id": "a", "name": "look", "arguments": "{}"}
+RESPONSES: dict[str, Any] = {
+    "model": "m",
+    "stream": True,
+    "store": False,
+    "include": ["reasoning.encrypted_content"],
+    "tools": [{"type": "function", "name": "look", "parameters": {"type": "object"}, "strict": False}],
+    "input": [
+        {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "Look."}]},
+        {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "s"},
+        CALLED,
+        {"type": "function_call_output", "call_id": "a", "output": "1"},
+        {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "So."}]},
+    ],
+}
+
+GEMINI: dict[str, Any] = {
+    "systemInstruction": {"parts": [{"text": "Be brief."}]},
+    "generationConfig": {"maxOutputTokens": 5},
+    "tools": [{"functionDeclarations": [{"name": "look", "parameters": {"type": "OBJECT", "properties": {}}}]}],
+    "contents": [
+        {"role": "user", "parts": [{"text": "Look."}]},
+        {
+            "role": "model",
+            "parts": [{"functionCall": {"id": "a", "name": "look", "args": {}}, "thoughtSignature": "s"}],
+        },
+        {"role": "user", "parts": [{"functionResponse": {"id": "a", "name": "look", "response": {"output": "1"}}}]},
+    ],
+}
+
 
 def test_sound_requests_pass():
     rules.check_anthropic(ANTHROPIC)
     rules.check_openai(OPENAI)
+    rules.check_responses(RESPONSES)
+    rules.check_gemini(GEMINI)
 
 
 #: Where to put what (None: take it away), and words of the complaint.
@@ -98,6 +130,25 @@ BROKEN_OPENAI = {
     "half-arguments": (("messages", 2, "tool_calls", 0, "function", "arguments"), "{", "Expecting"),
     "null-content": (("messages", 0, "content"), None, "lacks"),
 }
+BROKEN_RESPONSES = {
+    "unknown-field": (("messages",), [], "no such field"),
+    "unknown-item": (("input", 0), {"type": "sound"}, "sound|lacks"),
+    "input-text-of-the-assistant": (("input", 4, "content", 0, "type"), "text", "lacks|none of"),
+    "no-output": (("input", 3), None, "no tool output"),
+    "no-call": (("input", 2), None, "following item|no tool call"),
+    "call-twice": (("input", 3), CALLED, "unique"),
+    "reasoning-alone": (("input", 2), {"type": "function_call_output", "call_id": "a", "output": "1"}, "following"),
+}
+BROKEN_GEMINI = {
+    "unknown-field": (("messages",), [], "unknown name"),
+    "assistant": (("contents", 1, "role"), "assistant", "valid roles"),
+    "model-first": (("contents", 0), None, "the user's"),
+    "same-role-twice": (("contents", 1, "role"), "user", "alternate"),
+    "no-parts": (("contents", 0, "parts"), [], "empty"),
+    "two-in-one": (("contents", 1, "parts", 0, "text"), "x", "one kind"),
+    "no-response": (("contents", 2, "parts"), [{"text": "1"}], "as many"),
+    "json-schema": (("tools", 0, "functionDeclarations", 0, "parameters", "$schema"), "x", "in a schema"),
+}
 
 
 def broken(body: dict[str, Any], where: tuple, what: Any) -> dict[str, Any]:
@@ -122,6 +173,18 @@ def test_anthropic_refuses(where, what, says):
 def test_openai_refuses(where, what, says):
     with pytest.raises((AssertionError, ValueError), match=says):
         rules.check_openai(broken(OPENAI, where, what))
+
+
+@pytest.mark.parametrize("where, what, says", BROKEN_RESPONSES.values(), ids=BROKEN_RESPONSES)
+def test_responses_refuses(where, what, says):
+    with pytest.raises(AssertionError, match=says):
+        rules.check_responses(broken(RESPONSES, where, what))
+
+
+@pytest.mark.parametrize("where, what, says", BROKEN_GEMINI.values(), ids=BROKEN_GEMINI)
+def test_gemini_refuses(where, what, says):
+    with pytest.raises(AssertionError, match=says):
+        rules.check_gemini(broken(GEMINI, where, what))
 
 
 def test_anthropic_refuses_text_before_results():

@@ -10,7 +10,8 @@ from .anthropic_sdk import Anthropic, AnthropicBedrock
 from .base import Client
 from .boto import Boto3, Boto3Invoke
 from .javascript import JavaScript
-from .langchain import LangChainConverse, LangChainInvoke
+from .langchain import LangChainConverse, LangChainInvoke, LangChainResponses
+from .openai_responses import OpenAIResponses
 from .openai_sdk import OpenAI
 from .rust import Rust
 
@@ -20,8 +21,10 @@ FRAMEWORKS: dict[str, type[Client]] = {
         AiSdk,
         AiSdk.variant("ai-bedrock", provider="bedrock", family="ai-sdk-bedrock", names_alone=True),
         AiSdk.variant("ai-openai-chat", provider="openai-chat"),
+        AiSdk.variant("ai-openai-responses", provider="openai-responses", stops=False),
         LangChainConverse,
         LangChainInvoke,
+        LangChainResponses,
     )
 }
 
@@ -45,9 +48,13 @@ EVERY: dict[str, type[Client]] = FRAMEWORKS | {
         AnthropicBedrock,
         AnthropicBedrock.variant("anthropic-bedrock-bearer", credential="bearer"),
         OpenAI,
+        OpenAIResponses,
         OpenAI.variant("openai-https", tls=True),
         OpenAI.variant("openai-prefix", root="/openai"),
     )
 }
 
-MAIN = {client.name: client for client in (Boto3, Boto3Invoke, JavaScript, Rust, Anthropic, AnthropicBedrock, OpenAI)}
+MAIN = {
+    client.name: client
+    for client in (Boto3, Boto3Invoke, JavaScript, Rust, Anthropic, AnthropicBedrock, OpenAI, OpenAIResponses)
+}

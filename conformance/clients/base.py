@@ -36,6 +36,8 @@ class Client(abc.ABC):
     #: Whether schemas and tool inputs keep the order of their fields. Without it the model
     #: reads another prompt each time.
     ordered: ClassVar[bool] = True
+    #: Whether it can send stop sequences.
+    stops: ClassVar[bool] = True
     #: Whether it leaves out the tools that `tool_choice` does not name.
     names_alone: ClassVar[bool] = False
     #: Whether requests are signed.

@@ -1,4 +1,5 @@
-"""LangChain's Bedrock models: `ChatBedrockConverse` and `ChatBedrock` (InvokeModel)."""
+"""LangChain's models: `ChatBedrockConverse`, `ChatBedrock` (InvokeModel), and `ChatOpenAI`
+over the Responses API."""
 
 from __future__ import annotations
 
@@ -8,6 +9,7 @@ from typing import Any, ClassVar
 
 import botocore.config
 import langchain_aws
+import langchain_openai
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage
 
 from asks import Answer, Ask, Image, Problem, Recorder, ToolResult, ToolUse
@@ -15,6 +17,7 @@ from asks import Answer, Ask, Image, Problem, Recorder, ToolResult, ToolUse
 from . import converse, messages
 from .base import Client
 from .boto import REGION, Boto3
+from .openai_responses import OpenAIResponses
 
 
 class LangChainConverse(Client):
@@ -57,13 +60,16 @@ class LangChainConverse(Client):
         tools = [{"name": t.name, "description": t.description, "input_schema": t.schema} for t in ask.tools]
         return chat.bind_tools(tools, tool_choice=ask.tool_choice)
 
+    def stopped(self, ask: Ask) -> dict[str, Any]:
+        return {"stop": list(ask.stop)} if ask.stop and self.stops else {}
+
     def ask(self, ask: Ask) -> Answer:
-        return self.answer(self.bound(ask).invoke(turns(ask), stop=list(ask.stop) or None))
+        return self.answer(self.bound(ask).invoke(turns(ask), **self.stopped(ask)))
 
     def stream(self, ask: Ask, on_piece: Callable[[str], None] | None = None) -> Answer:
         recorder = Recorder(on_piece)
         whole = None
-        for chunk in self.bound(ask).stream(turns(ask), stop=list(ask.stop) or None):
+        for chunk in self.bound(ask).stream(turns(ask), **self.stopped(ask)):
             if text := chunk.text:
                 recorder.add(text)
             elif chunk.tool_call_chunks:
@@ -121,6 +127,38 @@ class LangChainInvoke(LangChainConverse):
             temperature=0,
             **self.connection(),
         )
+
+
+class LangChainResponses(LangChainConverse):
+    """`ChatOpenAI(use_responses_api=True)`."""
+
+    name = "langchain-responses"
+    family = "openai"
+    finish = OpenAIResponses.finish
+    reasons = ("status",)
+    signs = False
+    stops = False
+
+    def chat(self, ask: Ask) -> Any:
+        return langchain_openai.ChatOpenAI(
+            model=ask.model,
+            base_url=f"{self.url}/v1",
+            api_key=self.key.bearer,
+            use_responses_api=True,
+            max_tokens=ask.max_tokens,
+            temperature=0,
+            max_retries=0,
+            timeout=120,
+        )
+
+    def answer(self, message: AIMessage) -> Answer:
+        answer = super().answer(message)
+        if details := message.response_metadata.get("incomplete_details"):
+            answer.finish = details["reason"]
+        return answer
+
+    def describe(self, error: Exception) -> Problem | None:
+        return OpenAIResponses(self.server, self.key).describe(error)
 
 
 def turns(ask: Ask) -> list[BaseMessage]:
