@@ -124,7 +124,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             return self._send(400, "application/json", vendor.refusal(str(fault)))
         if not body.get("stream") and "stream" not in self.path:
             return self._send(200, "application/json", json.dumps(vendor.whole(body, step)).encode())
-        self._send(200, "text/event-stream", b"".join(vendor.stream(body, step)))
+        self._send(200, getattr(vendor, "media_type", "text/event-stream"), b"".join(vendor.stream(body, step)))
 
     def _send(self, status: int, type: str, body: bytes) -> None:
         self.send_response(status)

@@ -5,18 +5,22 @@ which, what answers a tool call, what goes together.
 A scripted upstream that holds requests to these rules turns a wrong translation into a
 failed run, as the vendor's server would.
 
-Sources: `anthropic` 2.12.0, `openai` 3.54.0, `google-genai` 3.4.0; platform.claude.com/docs, "Tool use" and
-"Extended thinking"; platform.openai.com/docs, "Function calling"; read 2026-11-22.
+Sources: `anthropic` 2.12.0, `openai` 3.54.0, `google-genai` 3.4.0, botocore 1.44.5;
+platform.claude.com/docs, "Tool use" and "Extended thinking"; platform.openai.com/docs,
+"Function calling"; read 2026-11-22.
 """
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from typing import Any
 
 import anthropic.types as anthropic_types
 import anthropic.types.beta as anthropic_beta_types
+import botocore.session
+import botocore.validate
 import openai.types.chat as openai_types
 import openai.types.responses as responses_types
 
@@ -245,3 +249,34 @@ def gemini_schema(schema: dict[str, Any]) -> None:
         gemini_schema(inner)
     for inner in [*schema.get("anyOf", ()), *([schema["items"]] if "items" in schema else ())]:
         gemini_schema(inner)
+
+
+# --- Bedrock Converse ----------------------------------------------------------------
+
+
+@functools.cache
+def converse_shape() -> Any:
+    model = botocore.session.Session().get_service_model("bedrock-runtime")
+    return model.operation_model("Converse").input_shape
+
+
+def check_converse(body: dict[str, Any], beta: bool = False) -> None:
+    report = botocore.validate.ParamValidator().validate(body | {"modelId": "m"}, converse_shape())
+    rule(not report.has_errors(), report.generate_report())
+    turns = body["messages"]
+    rule(turns and turns[0]["role"] == "user", "a conversation must start with a user message")
+    before, waiting = "", []
+    for turn in turns:
+        rule(turn["role"] != before, "roles must alternate between user and assistant")
+        before = turn["role"]
+        rule(turn["content"], "the content field is empty")
+        rule(all(block.get("text", "x").strip() for block in turn["content"]), "the text field is blank:", turn)
+        if turn["role"] == "system":
+            continue
+        results = [block["toolResult"]["toolUseId"] for block in turn["content"] if "toolResult" in block]
+        rule(sorted(results) == sorted(waiting), "toolResult blocks exceed or lack toolUse blocks:", results, waiting)
+        waiting = [block["toolUse"]["toolUseId"] for block in turn["content"] if "toolUse" in block]
+    rule(not waiting, "toolUse ids without toolResult:", waiting)
+    blocks = [block for turn in turns for block in turn["content"]]
+    used = any("toolUse" in block or "toolResult" in block for block in blocks)
+    rule("toolConfig" in body or not used, "toolConfig must be defined when using toolUse and toolResult blocks")

@@ -39,28 +39,34 @@ UNKNOWN = "house-model"
 CONFIG = """
 models = []
 
-[providers.anthropic]
+[providers.anthropic-like]
 dialect = "anthropic"
 base_url = "{url}"
 auth = {{ scheme = "x-api-key", value = "{secret}" }}
 models = ["agent"]
 
-[providers.openai]
+[providers.openai-like]
 dialect = "openai-chat"
 base_url = "{url}/v1"
 auth = {{ value = "{secret}" }}
 models = ["agent"]
 
-[providers.openai-responses]
+[providers.openai-responses-like]
 dialect = "openai-responses"
 base_url = "{url}/v1"
 auth = {{ value = "{secret}" }}
 models = ["agent"]
 
-[providers.gemini]
+[providers.gemini-like]
 dialect = "gemini"
 base_url = "{url}/v1beta"
 auth = {{ scheme = "x-goog-api-key", value = "{secret}" }}
+models = ["agent"]
+
+[providers.bedrock-like]
+dialect = "bedrock"
+base_url = "{url}"
+auth = {{ scheme = "bearer", value = "{secret}" }}
 models = ["agent"]
 
 [aliases]
@@ -103,7 +109,7 @@ class Stage:
         self.upstream = Acting(model)
         # Aliases: Claude Code forgets what was thought if the answer names another model.
         names = [BUDGET, ADAPTIVE, BEDROCK, PATCHES, PROGRAMS, UNKNOWN]
-        aliases = "".join(f'"{name}" = "{vendor}/agent"\n' for name in names)
+        aliases = "".join(f'"{name}" = "{vendor}-like/agent"\n' for name in names)
         config = CONFIG.format(url=self.upstream.url, secret=scripted.SECRET) + aliases
         self.server = Server(make_home(f"agents-{vendor}", share_models=False), config).start()
 
@@ -181,7 +187,7 @@ def check_claude(task: Task, report: dict[str, Any], stage: Stage) -> None:
 
 
 @pytest.mark.parametrize("model", [BUDGET, ADAPTIVE], ids=["budget", "adaptive"])
-@pytest.mark.parametrize("vendor", ["openai", "openai-responses", "gemini", "anthropic"])
+@pytest.mark.parametrize("vendor", ["openai", "openai-responses", "gemini", "bedrock", "anthropic"])
 def test_claude_code(stages, tmp_path, vendor, model):
     """Over the Messages API."""
     stage, task = stages(vendor, acting.claude_code), Task.new(tmp_path)
@@ -235,7 +241,7 @@ def codex(stage: Stage, task: Task, model: str) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("model", [PATCHES, PROGRAMS, UNKNOWN])
-@pytest.mark.parametrize("vendor", ["anthropic", "openai", "gemini"])
+@pytest.mark.parametrize("vendor", ["anthropic", "openai", "gemini", "bedrock"])
 def test_codex(stages, tmp_path, vendor, model):
     """Over the Responses API, with the tools that it has for each model."""
     stage, task = stages(vendor, acting.codex), Task.new(tmp_path)

@@ -86,12 +86,23 @@ GEMINI: dict[str, Any] = {
     ],
 }
 
+CONVERSE: dict[str, Any] = {
+    "inferenceConfig": {"maxTokens": 5},
+    "toolConfig": {"tools": [{"toolSpec": {"name": "look", "inputSchema": {"json": {"type": "object"}}}}]},
+    "messages": [
+        {"role": "user", "content": [{"text": "Look."}]},
+        {"role": "assistant", "content": [{"toolUse": {"toolUseId": "a", "name": "look", "input": {}}}]},
+        {"role": "user", "content": [{"toolResult": {"toolUseId": "a", "content": [{"text": "1"}]}}]},
+    ],
+}
+
 
 def test_sound_requests_pass():
     rules.check_anthropic(ANTHROPIC)
     rules.check_openai(OPENAI)
     rules.check_responses(RESPONSES)
     rules.check_gemini(GEMINI)
+    rules.check_converse(CONVERSE)
 
 
 #: Where to put what (None: take it away), and words of the complaint.
@@ -149,6 +160,14 @@ BROKEN_GEMINI = {
     "no-response": (("contents", 2, "parts"), [{"text": "1"}], "as many"),
     "json-schema": (("tools", 0, "functionDeclarations", 0, "parameters", "$schema"), "x", "in a schema"),
 }
+BROKEN_CONVERSE = {
+    "unknown-field": (("max_tokens",), 5, "Unknown parameter"),
+    "unknown-block": (("messages", 0, "content", 0), {"sound": {}}, "Unknown parameter"),
+    "wrong-type": (("inferenceConfig", "maxTokens"), "many", "Invalid type"),
+    "assistant-first": (("messages", 0), None, "start with a user"),
+    "no-result": (("messages", 2, "content"), [{"text": "1"}], "exceed or lack"),
+    "no-tools": (("toolConfig",), None, "must be defined"),
+}
 
 
 def broken(body: dict[str, Any], where: tuple, what: Any) -> dict[str, Any]:
@@ -185,6 +204,12 @@ def test_responses_refuses(where, what, says):
 def test_gemini_refuses(where, what, says):
     with pytest.raises(AssertionError, match=says):
         rules.check_gemini(broken(GEMINI, where, what))
+
+
+@pytest.mark.parametrize("where, what, says", BROKEN_CONVERSE.values(), ids=BROKEN_CONVERSE)
+def test_converse_refuses(where, what, says):
+    with pytest.raises(AssertionError, match=says):
+        rules.check_converse(broken(CONVERSE, where, what))
 
 
 def test_anthropic_refuses_text_before_results():

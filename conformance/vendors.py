@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import struct
+import zlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -362,9 +364,87 @@ class GeminiModel:
             yield f"data: {json.dumps(cls._reply([piece], finish))}\r\n\r\n".encode()
 
 
-#: By the end of a request's path.
-VENDORS = (AnthropicModel, OpenAIModel, ResponsesModel, GeminiModel)
+class ConverseModel:
+    """Bedrock's Converse: the same, in event-stream frames."""
+
+    path = "/converse"
+    media_type = "application/vnd.amazon.eventstream"
+
+    check = staticmethod(rules.check_converse)
+
+    @staticmethod
+    def read(body: dict[str, Any]) -> Talk:
+        texts = [block["text"] for block in body.get("system", []) if "text" in block]
+        results = {}
+        for message in body["messages"]:
+            for block in message["content"] if message["role"] != "assistant" else []:
+                if answer := block.get("toolResult"):
+                    rules.rule(answer.get("status") != "error", "the tool failed:", answer)
+                    results[answer["toolUseId"]] = "".join(part.get("text", "") for part in answer["content"])
+                texts.append(block.get("text", ""))
+        tools = body.get("toolConfig", {}).get("tools", [])
+        names = frozenset(tool["toolSpec"]["name"] for tool in tools if "toolSpec" in tool)
+        return Talk("\n".join(texts), names, results)
+
+    @staticmethod
+    def refusal(text: str) -> bytes:
+        return json.dumps({"message": text, "__type": "ValidationException"}).encode()
+
+    @staticmethod
+    def _ending(step: Step) -> tuple[str, dict[str, Any]]:
+        usage = {"inputTokens": INPUT_TOKENS, "outputTokens": OUTPUT_TOKENS}
+        about = {"usage": usage | {"totalTokens": INPUT_TOKENS + OUTPUT_TOKENS}, "metrics": {"latencyMs": 1}}
+        return "tool_use" if isinstance(step[-1], ToolUse) else "end_turn", about
+
+    @classmethod
+    def whole(cls, body: dict[str, Any], step: Step) -> dict[str, Any]:
+        content = [
+            {"text": part}
+            if isinstance(part, str)
+            else {"toolUse": {"toolUseId": part.id, "name": part.name, "input": part.input}}
+            for part in step
+        ]
+        stop, about = cls._ending(step)
+        return {"output": {"message": {"role": "assistant", "content": content}}, "stopReason": stop, **about}
+
+    @classmethod
+    def stream(cls, body: dict[str, Any], step: Step) -> Iterator[bytes]:
+        yield frame("messageStart", {"role": "assistant"})
+        for index, part in enumerate(step):
+            at = {"contentBlockIndex": index}
+            if isinstance(part, str):
+                deltas = [{"text": piece} for piece in split(part)]
+            else:
+                start = {"toolUse": {"toolUseId": part.id, "name": part.name}}
+                yield frame("contentBlockStart", at | {"start": start})
+                deltas = [{"toolUse": {"input": piece}} for piece in split(json.dumps(part.input))]
+            for delta in deltas:
+                yield frame("contentBlockDelta", at | {"delta": delta})
+            yield frame("contentBlockStop", at)
+        stop, about = cls._ending(step)
+        yield frame("messageStop", {"stopReason": stop})
+        yield frame("metadata", about)
+
+
+def frame(event: str, payload: dict[str, Any]) -> bytes:
+    """One message of an AWS event stream."""
+    headers = {":message-type": "event", ":event-type": event, ":content-type": "application/json"}
+    string = 7
+    head = b"".join(
+        struct.pack(">B", len(name)) + name.encode() + struct.pack(">BH", string, len(value)) + value.encode()
+        for name, value in headers.items()
+    )
+    body = json.dumps(payload).encode()
+    #: Two lengths and three checksums around headers and body.
+    prelude = struct.pack(">II", len(head) + len(body) + 16, len(head))
+    message = prelude + struct.pack(">I", zlib.crc32(prelude)) + head + body
+    return message + struct.pack(">I", zlib.crc32(message))
+
+
+VENDORS = (AnthropicModel, OpenAIModel, ResponsesModel, GeminiModel, ConverseModel)
 
 
 def vendor_of(path: str) -> Any:
-    return next(vendor for vendor in VENDORS if path.split("?")[0].endswith(vendor.path))
+    """By the request's path; whether it streams may be in it, too."""
+    path = path.split("?")[0].removesuffix("-stream")
+    return next(vendor for vendor in VENDORS if path.endswith(vendor.path))
