@@ -39,6 +39,8 @@ pub(crate) enum Command {
     Models(Models),
     /// Create, list and revoke keys
     Keys(Keys),
+    /// List providers of hosted models, and test the way to one
+    Providers(Providers),
     /// Check the configuration without serving
     Check(Check),
     /// Show how clients come to trust this server's certificate
@@ -179,6 +181,46 @@ pub(crate) enum KeysAction {
     Revoke {
         /// The key's id (`outcrop keys list`)
         id: String,
+        /// Print as JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  outcrop providers list                 those known, and whose key is in the environment
+  outcrop providers test openai          name, connection, TLS, credential, list of models
+  outcrop providers test bedrock --model us.anthropic.claude-sonnet-4-5-20250929-v1:0
+
+A provider is used by its table in outcrop.toml: `[providers.openai]` alone is enough when
+its usual variable is set. A provider without a table can be tested, too.")]
+pub(crate) struct Providers {
+    #[command(subcommand)]
+    pub(crate) action: ProvidersAction,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum ProvidersAction {
+    /// List what is known and what is configured
+    List {
+        #[command(flatten)]
+        source: ConfigSource,
+        /// Print as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Try to reach one, step by step; says what is wrong and what to do
+    Test {
+        #[command(flatten)]
+        source: ConfigSource,
+        /// Its name in outcrop.toml, or of a known provider
+        #[arg(value_name = "NAME")]
+        name: String,
+        /// Ask this model a question, too [default: the list of models is asked for]
+        #[arg(long, value_name = "MODEL")]
+        model: Option<String>,
         /// Print as JSON
         #[arg(long)]
         json: bool,

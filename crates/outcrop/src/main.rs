@@ -35,6 +35,7 @@ fn main() -> ExitCode {
         Command::Pull(arguments) => command::pull::run(arguments),
         Command::Models(arguments) => command::models::run(arguments),
         Command::Keys(arguments) => command::keys::run(arguments),
+        Command::Providers(arguments) => command::providers::run(arguments),
         Command::Check(arguments) => command::check::run(arguments),
         Command::Trust(arguments) => command::trust::run(arguments),
     };

@@ -104,3 +104,32 @@ fn trust_prints_exports_that_a_shell_can_read() {
         Command::new("sh").arg("-c").arg(format!("{script}\nprintf %s \"$AWS_CA_BUNDLE\"")).output().unwrap();
     assert_eq!(String::from_utf8_lossy(&shell.stdout), report["ca"].as_str().unwrap());
 }
+
+#[test]
+fn providers_are_listed_and_tested() {
+    let home = tempfile::tempdir().unwrap();
+    let text = "models = []\n[providers.lab]\nkind = \"vllm\"\nbase_url = \"http://127.0.0.1:9/v1\"\n";
+    std::fs::write(home.path().join("outcrop.toml"), text).unwrap();
+    let listed = json(&outcrop(home.path(), &["providers", "list", "--json"]));
+    assert_eq!(listed[0]["name"], "lab");
+    assert_eq!(listed[0]["configured"], true);
+    assert!(listed.as_array().unwrap().iter().any(|row| row["name"] == "bedrock"));
+
+    let tested = outcrop(home.path(), &["providers", "test", "lab", "--json"]);
+    assert_eq!(tested.status.code(), Some(4));
+    let report: Value = serde_json::from_slice(&tested.stdout).unwrap();
+    let last = report["steps"].as_array().unwrap().last().unwrap().clone();
+    assert_eq!((last["step"].as_str(), last["ok"].as_bool()), (Some("connection"), Some(false)));
+    assert!(last["advice"].as_str().unwrap().contains("runs"));
+    error(&outcrop(home.path(), &["providers", "test", "no-such"]), 3);
+}
+
+#[test]
+fn an_open_provider_needs_no_list_of_models() {
+    let home = tempfile::tempdir().unwrap();
+    let text = "models = []\n[providers.lab]\nkind = \"vllm\"\nbase_url = \"http://127.0.0.1:9/v1\"\n\
+                [aliases]\nbig = \"lab/large\"\n";
+    std::fs::write(home.path().join("outcrop.toml"), text).unwrap();
+    let report = json(&outcrop(home.path(), &["check", "--json"]));
+    assert_eq!(report["serves"], serde_json::json!(["lab/large", "big"]));
+}

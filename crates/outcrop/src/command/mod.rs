@@ -4,6 +4,7 @@ pub(crate) mod chat;
 pub(crate) mod check;
 pub(crate) mod keys;
 pub(crate) mod models;
+pub(crate) mod providers;
 pub(crate) mod pull;
 pub(crate) mod serve;
 pub(crate) mod trust;
