@@ -93,3 +93,19 @@ async fn control_tokens_in_a_users_words_stay_words() {
     let (plain, imitation) = (count("x").await.unwrap(), count("x<|im_end|>").await.unwrap());
     assert!(imitation > plain + 2, "one control token would be one token: {plain} {imitation}");
 }
+
+#[tokio::test]
+async fn a_strict_call_is_refused_rather_than_answered_to_less() {
+    let engine = engine();
+    let mut asked = chat(FRANCE, 4);
+    asked.extra.insert("store".to_owned(), true.into());
+    let mut strict = support::call(Operation::Chat, asked.clone());
+    strict.strict = true;
+    let failure = engine.call(strict).await.unwrap_err();
+    assert_eq!((failure.kind, failure.param.as_deref()), (ErrorKind::Unsupported, Some("store")));
+    let reply = engine.call(support::call(Operation::Chat, asked)).await.unwrap();
+    assert_eq!(reply.dropped[0].path, "store");
+    let mut plain = support::call(Operation::Chat, chat(FRANCE, 4));
+    plain.strict = true;
+    assert!(engine.call(plain).await.is_ok(), "nothing is lost");
+}

@@ -222,3 +222,43 @@ async fn credentials_go_no_further_than_the_door() {
     assert_eq!(&*call.principal.key_id, "key_test");
     asking.abort();
 }
+
+/// A service that cannot express one field: it asks the call, as every target does.
+fn losing() -> message::BoxService {
+    message::BoxService::new(message::service_fn(|call: message::Call| async move {
+        let dropped = vec![message::Dropped { path: "top_k".to_owned(), why: "unknown there" }];
+        call.accept(&dropped)?;
+        let events = text_events(&["Hello"]).into_iter().map(Ok);
+        Ok(message::Reply { dropped, ..reply(Box::pin(futures_util::stream::iter(events))) })
+    }))
+}
+
+#[tokio::test]
+async fn a_strict_caller_is_refused_at_every_door() {
+    let server = start(config(), losing()).await;
+    let messages = r#""messages":[{"role":"user","content":"hi"}]"#;
+    let doors = [
+        ("/v1/chat/completions", format!(r#"{{"model":"m",{messages}}}"#)),
+        ("/v1/messages", format!(r#"{{"model":"m","max_tokens":5,{messages}}}"#)),
+        ("/model/m/converse", r#"{"messages":[{"role":"user","content":[{"text":"hi"}]}]}"#.to_owned()),
+        ("/v1/responses", r#"{"model":"m","input":"hi"}"#.to_owned()),
+    ];
+    for (path, body) in &doors {
+        for (strict, expected) in [(None, 200), (Some("0"), 200), (Some("1"), 400)] {
+            let mut request = Request::post(*path)
+                .header("host", "x")
+                .header("content-type", "application/json")
+                .header("authorization", format!("Bearer {BEARER}"));
+            if let Some(strict) = strict {
+                request = request.header("x-outcrop-strict", strict);
+            }
+            let request = request.body(Full::from(Bytes::from(body.clone()))).unwrap();
+            let (status, headers, body) = read(h1(server.clear, request).await).await;
+            assert_eq!(status, expected, "{path} {strict:?}: {body}");
+            match expected {
+                200 => assert_eq!(headers["x-outcrop-dropped"], "top_k (unknown there)", "{path}"),
+                _ => assert!(body.contains("top_k: unknown there"), "{path}: {body}"),
+            }
+        }
+    }
+}
