@@ -23,7 +23,7 @@ pub fn call(dialect: Dialect, operation: Operation, stream: bool, body: &[u8]) -
     let inbound = dialect::inbound(dialect, operation, Some("a-model"), stream, body)?;
     Ok(Call::new(NewCall {
         id: RequestId::new("fuzz"),
-        operation,
+        operation: inbound.operation(operation),
         dialect,
         head: inbound.head,
         body: Bytes::copy_from_slice(body),
@@ -49,9 +49,16 @@ pub fn request(dialect: Dialect, operation: Operation, body: &[u8]) {
     if let Err(failure) = call.chat() {
         refused(dialect, &failure);
     }
-    for target in [Dialect::Anthropic, Dialect::OpenAiChat] {
+    let own = "the \"target's\" name";
+    for (target, model) in [
+        (Dialect::Anthropic, own),
+        (Dialect::OpenAiChat, own),
+        (Dialect::BedrockConverse, own),
+        (Dialect::BedrockConverse, "us.anthropic.claude-opus-4-6-v1"),
+        (Dialect::BedrockConverse, "cohere.embed-v4:0"),
+    ] {
         let Some(outbound) = dialect::outbound(target, &dialect::Quirks::default()) else { continue };
-        match outbound.encode(&call, "the \"target's\" name") {
+        match outbound.encode(&call, model) {
             Ok(outgoing) => assert_json(&outgoing.body.concat()),
             Err(failure) => refused(dialect, &failure),
         }
@@ -73,8 +80,7 @@ fn assert_json(text: &[u8]) {
 /// A reply of a server of dialect `target`: read in two pieces it is what it is whole,
 /// and every client dialect can be told of it.
 pub fn reply(target: Dialect, first: &[u8], second: &[u8]) {
-    let body = br#"{"model":"m","max_tokens":9,"stream":true,"messages":[{"role":"user","content":"hi"}]}"#;
-    let Ok(call) = call(target, Operation::Chat, true, body) else { panic!("a plain request") };
+    let Ok(call) = call(target, Operation::Chat, true, plain(target)) else { panic!("a plain request") };
     let whole = read(&call, false, &[&[first, second].concat()]);
     assert_eq!(whole, read(&call, false, &[first, second]));
     let forwarded = forward(&call, &[&[first, second].concat()]);
@@ -85,6 +91,41 @@ pub fn reply(target: Dialect, first: &[u8], second: &[u8]) {
     let (events, ending) = whole;
     for home in [Dialect::Anthropic, Dialect::OpenAiChat, Dialect::BedrockConverse] {
         tell(home, events.clone(), ending.as_ref().err());
+    }
+}
+
+/// A request that says little.
+fn plain(dialect: Dialect) -> &'static [u8] {
+    match dialect {
+        Dialect::BedrockConverse => br#"{"messages":[{"role":"user","content":[{"text":"hi"}]}]}"#,
+        _ => br#"{"model":"m","max_tokens":9,"stream":true,"messages":[{"role":"user","content":"hi"}]}"#,
+    }
+}
+
+/// Chunks of InvokeModel: read in two pieces they are what they are whole, as they came and
+/// unwrapped for an Anthropic client.
+pub fn chunks(first: &[u8], second: &[u8]) {
+    let outbound =
+        dialect::outbound(Dialect::BedrockConverse, &dialect::Quirks::default()).expect("a target's");
+    for home in [Dialect::BedrockInvoke, Dialect::Anthropic] {
+        let body = br#"{"anthropic_version":"x","model":"m","max_tokens":9,"messages":[{"role":"user","content":"hi"}]}"#;
+        let Ok(mut call) = call(home, Operation::Chat, true, body) else { panic!("a plain request") };
+        call.head.stream = true;
+        let read = |pieces: &[&[u8]]| {
+            let mut decoder = outbound.decoder(&call, true);
+            let mut events = Vec::new();
+            let mut ending = Ok(());
+            for piece in pieces {
+                ending = ending.and_then(|()| decoder.feed(Bytes::copy_from_slice(piece), &mut events));
+            }
+            ending = ending.and_then(|()| decoder.finish(&mut events));
+            let bytes = events.into_iter().flat_map(|event| match event {
+                Event::Frame(Frame { bytes, .. }) => bytes,
+                other => panic!("{other:?} beside frames"),
+            });
+            (bytes.collect::<Vec<u8>>(), ending)
+        };
+        assert_eq!(read(&[&[first, second].concat()]), read(&[first, second]));
     }
 }
 
@@ -134,11 +175,7 @@ fn forward(call: &Call, pieces: &[&[u8]]) -> Forwarded {
 }
 
 fn tell(home: Dialect, events: Vec<Event>, failure: Option<&Failure>) {
-    let body = match home {
-        Dialect::BedrockConverse => &br#"{"messages":[{"role":"user","content":[{"text":"hi"}]}]}"#[..],
-        _ => br#"{"model":"m","max_tokens":9,"stream":true,"messages":[{"role":"user","content":"hi"}]}"#,
-    };
-    let Ok(call) = call(home, Operation::Chat, true, body) else { panic!("a plain request") };
+    let Ok(call) = call(home, Operation::Chat, true, plain(home)) else { panic!("a plain request") };
     let mut encoder = dialect::reply_encoder(&call);
     let mut out = Vec::new();
     let mut completion = message::Completion::default();

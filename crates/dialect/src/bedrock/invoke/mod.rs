@@ -25,7 +25,7 @@ pub(super) mod vectors;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use message::{Call, Chat, Decode, Dialect, Dropped, Failure, Operation, RequestId};
+use message::{Call, Chat, Decode, Dialect, Failure, Operation, RequestId};
 use serde_json::Value;
 
 use self::chunk::{Encoder, Writer};
@@ -89,13 +89,15 @@ fn decode(form: Form) -> Decode {
 
 /// Decodes the body of a call for a conversation.
 fn chat(call: &Call, form: Form) -> Result<Chat, Failure> {
-    let mut chat = read(form, &call.body)?;
     if call.headers.contains_key(GUARDRAIL) {
-        // An answer that should have been guarded and was not is worse than none.
-        chat.essential
-            .push(Dropped { path: GUARDRAIL.to_owned(), why: "it cannot apply a Bedrock guardrail" });
+        // An answer that should have been guarded and was not is worse than none. Said
+        // here, for a body may be at home with a target that is not Bedrock.
+        return Err(Failure::unsupported(format!(
+            "{GUARDRAIL}: this model cannot do that: it cannot apply a Bedrock guardrail"
+        ))
+        .with_param(GUARDRAIL));
     }
-    Ok(chat)
+    read(form, &call.body)
 }
 
 fn read(form: Form, body: &[u8]) -> Result<Chat, Failure> {
