@@ -21,11 +21,13 @@
 
 pub mod anthropic;
 pub mod bedrock;
+pub mod cohere;
 pub mod credential;
 pub mod framing;
 pub mod gemini;
 pub mod json;
 pub mod models;
+pub mod ollama;
 pub mod openai;
 mod operation;
 mod quirks;
@@ -200,7 +202,8 @@ pub fn inbound(
         Dialect::OpenAiResponses => openai::responses::inbound::read(operation, body),
         Dialect::OpenAiCompletions => openai::completions::inbound::read(body),
         Dialect::Gemini => gemini::inbound::read(operation, model.unwrap_or_default(), stream, body),
-        Dialect::Cohere | Dialect::Ollama => Err(Failure::unsupported(format!("{dialect} is not built"))),
+        Dialect::Cohere => cohere::inbound::read(operation, body),
+        Dialect::Ollama => ollama::inbound::read(operation, body),
     }
 }
 
@@ -213,7 +216,9 @@ pub fn reply_encoder(call: &Call) -> Box<dyn ReplyEncoder> {
         Dialect::OpenAiCompletions => openai::completions::reply::encoder(call),
         Dialect::OpenAiChat if call.operation == Operation::Embed => openai::embeddings::reply::encoder(call),
         Dialect::Gemini => gemini::reply::encoder(call),
-        Dialect::OpenAiChat | Dialect::Cohere | Dialect::Ollama => openai::chat::reply::encoder(call),
+        Dialect::Cohere => cohere::reply::encoder(call),
+        Dialect::Ollama => ollama::reply::encoder(call),
+        Dialect::OpenAiChat => openai::chat::reply::encoder(call),
     }
 }
 
@@ -223,11 +228,11 @@ pub fn failure(dialect: Dialect, failure: &Failure, id: &RequestId) -> Whole {
         Dialect::BedrockConverse | Dialect::BedrockInvoke => bedrock::error::whole(failure),
         Dialect::Anthropic => anthropic::error::whole(failure, id),
         Dialect::Gemini => gemini::error::whole(failure),
-        Dialect::OpenAiChat
-        | Dialect::OpenAiResponses
-        | Dialect::OpenAiCompletions
-        | Dialect::Cohere
-        | Dialect::Ollama => openai::error::whole(failure),
+        Dialect::Cohere => cohere::error::whole(failure),
+        Dialect::Ollama => ollama::error::whole(failure),
+        Dialect::OpenAiChat | Dialect::OpenAiResponses | Dialect::OpenAiCompletions => {
+            openai::error::whole(failure)
+        }
     }
 }
 
@@ -257,6 +262,7 @@ pub fn command(command: &Command, models: &[ModelCard]) -> Result<Whole, Failure
         Command::Models(command) => models::answer(command, models),
         Command::Responses(_) => Err(Failure::unsupported("this server keeps no responses")),
         Command::Gemini(command) => gemini::models::answer(command, models),
+        Command::Ollama(command) => ollama::models::answer(command, models),
     }
 }
 
@@ -271,6 +277,7 @@ pub fn outbound(dialect: Dialect, quirks: &Quirks) -> Option<Box<dyn Outbound>> 
             Some(Box::new(openai::completions::outbound::OpenAiCompletions(*quirks)))
         }
         Dialect::Gemini => Some(Box::new(gemini::outbound::Gemini)),
+        Dialect::Cohere => Some(Box::new(cohere::outbound::Cohere)),
         _ => None,
     }
 }

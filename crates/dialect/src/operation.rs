@@ -1,12 +1,12 @@
 //! Method + raw path → what is asked. The first step of every request; pure.
 //!
 //! Both bare roots (`/model/…`, `/v1/…`) and prefixed ones (`/bedrock`, `/anthropic`,
-//! `/openai`, `/gemini`) are understood. Paths are split on `/` before percent-decoding, never
+//! `/openai`, `/gemini` …) are understood. Paths are split on `/` before percent-decoding, never
 //! normalised: Bedrock ARNs hold `%2F`, and a trailing slash is significant.
 
-use message::{Dialect, Operation};
+use message::{Dialect, Failure, Operation};
 
-use crate::{RequestHead, anthropic, bedrock, gemini, models, openai};
+use crate::{RequestHead, anthropic, bedrock, cohere, gemini, models, ollama, openai};
 
 /// What a request asks for.
 #[derive(Debug, Clone, PartialEq)]
@@ -56,6 +56,21 @@ pub enum Command {
     Responses(openai::responses::resource::Command),
     /// Gemini's model list.
     Gemini(gemini::models::Command),
+    /// Ollama's model list and details.
+    Ollama(ollama::models::Command),
+}
+
+impl Command {
+    /// The command with what its body says, where it has one.
+    ///
+    /// # Errors
+    /// [`InvalidRequest`](message::ErrorKind::InvalidRequest) naming the field.
+    pub fn with_body(self, body: &[u8]) -> Result<Self, Failure> {
+        match self {
+            Self::Ollama(command) => command.with_body(body).map(Self::Ollama),
+            other => Ok(other),
+        }
+    }
 }
 
 /// Whether servers of a dialect can be asked for an operation.
@@ -91,10 +106,18 @@ pub fn route(request: &RequestHead<'_>) -> Ask {
     if let Some(rest) = strip_root(path, "/gemini") {
         return gemini::operation::route(request, rest, true).unwrap_or(unknown(Dialect::Gemini));
     }
+    if let Some(rest) = strip_root(path, "/cohere") {
+        return cohere::operation::route(request, rest, true).unwrap_or(unknown(Dialect::Cohere));
+    }
+    if let Some(rest) = strip_root(path, "/ollama") {
+        return ollama::operation::route(request, rest).unwrap_or(unknown(Dialect::Ollama));
+    }
     gemini::operation::route(request, path, false)
         .or_else(|| anthropic::operation::route(request, path))
         .or_else(|| models::route(request, path, None))
         .or_else(|| openai::operation::route(request, path))
+        .or_else(|| cohere::operation::route(request, path, false))
+        .or_else(|| ollama::operation::route(request, path))
         .or_else(|| bedrock::operation::route(request, path))
         .unwrap_or_else(|| unknown(likeliest(request)))
 }

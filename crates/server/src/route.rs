@@ -155,7 +155,8 @@ impl Exchange<'_> {
         command: Command,
         body: Incoming,
     ) -> Result<Response<ResponseBody>, Failure> {
-        self.admit(body).await?;
+        let (_, body) = self.admit(body).await?;
+        let command = command.with_body(&body)?;
         let whole = dialect::command(&command, &(self.router.gateway.cards)())?;
         Ok(refuse::respond(dialect, whole, &self.id))
     }
