@@ -279,14 +279,15 @@ impl Authenticator {
         let (name, value) = match self {
             Self::Nothing => return Ok(()),
             Self::Fixed((name, value)) => (name.clone(), value.clone()),
-            Self::Changing(form, secret) => form.header(secret.get().await?.expose())?,
+            // Boxed: the way to a fresh secret is long, and every call would carry room for it.
+            Self::Changing(form, secret) => form.header(Box::pin(secret.get()).await?.expose())?,
             Self::Google(form, tokens) => {
                 if let Some(project) = tokens.quota_project() {
                     headers.insert("x-goog-user-project", project.clone());
                 }
-                form.header(tokens.get().await?.expose())?
+                form.header(Box::pin(tokens.get()).await?.expose())?
             }
-            Self::Aws(chain) => return chain.sign(unsigned, headers).await,
+            Self::Aws(chain) => return Box::pin(chain.sign(unsigned, headers)).await,
         };
         headers.insert(name, value);
         Ok(())
