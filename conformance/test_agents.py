@@ -183,7 +183,7 @@ def check_claude(task: Task, report: dict[str, Any], stage: Stage) -> None:
     assert report["usage"]["input_tokens"] == steps * scripted.INPUT_TOKENS, report
     assert report["usage"]["output_tokens"] == steps * scripted.OUTPUT_TOKENS, report
     # On Bedrock it first asks whether it may, with one token.
-    assert len([body for body in stage.upstream.seen if body.get("tools")]) == steps
+    assert len([body for body in stage.upstream.seen if body.keys() & {"tools", "toolConfig"}]) == steps
 
 
 @pytest.mark.parametrize("model", [BUDGET, ADAPTIVE], ids=["budget", "adaptive"])

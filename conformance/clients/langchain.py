@@ -4,6 +4,7 @@ over the Responses API."""
 from __future__ import annotations
 
 import base64
+import dataclasses
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -158,7 +159,12 @@ class LangChainResponses(LangChainConverse):
         return answer
 
     def describe(self, error: Exception) -> Problem | None:
-        return OpenAIResponses(self.server, self.key).describe(error)
+        problem = OpenAIResponses(self.server, self.key).describe(error)
+        if problem is None:
+            return None
+        # LangChain's own classes are also the SDK's, which its users may catch.
+        theirs = next(cls for cls in type(error).__mro__ if cls.__module__.startswith("openai"))
+        return dataclasses.replace(problem, cls=theirs.__name__)
 
 
 def turns(ask: Ask) -> list[BaseMessage]:

@@ -86,7 +86,7 @@ class OpenAI(Client):
         return other
 
     def unbuilt(self) -> Any:
-        return self.sdk().embeddings.create(model="m", input="x")
+        return self.sdk().moderations.create(input="x")
 
     def describe(self, error: Exception) -> Problem | None:
         if not isinstance(error, openai.APIError):
