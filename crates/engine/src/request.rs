@@ -161,7 +161,9 @@ impl Requests {
         let several = chat.parallel_tool_calls != Some(false);
         let shape = match (&chat.tool_choice, json) {
             (Some(ToolChoice::Named(_)), _) => Shape::Calls { tools: &tools, several: false },
-            (Some(ToolChoice::Any), _) => Shape::Calls { tools: &tools, several },
+            // Of one tool, forced: clients that ask for an object this way (the AI SDK over
+            // Converse) read one call, and a small model would not stop at it.
+            (Some(ToolChoice::Any), _) => Shape::Calls { tools: &tools, several: several && tools.len() > 1 },
             (None | Some(ToolChoice::Auto), Some(json)) if !tools.is_empty() => {
                 Shape::JsonOrCalls { json, tools: &tools, several }
             }
