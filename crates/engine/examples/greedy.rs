@@ -1,6 +1,6 @@
 //! Continues prompts greedily: `greedy MODEL.gguf TOKENS < prompts.json` reads a JSON list
 //! of strings, computes all of them in one batch, and writes a JSON list of their
-//! continuations. conformance/test_greedy.py compares these with llama.cpp's own.
+//! continuations. conformance/greedy.py compares these with llama.cpp's own.
 
 use std::error::Error;
 use std::io::{Read, Write};
