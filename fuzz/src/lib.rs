@@ -56,6 +56,9 @@ pub fn request(dialect: Dialect, operation: Operation, body: &[u8]) {
         (Dialect::BedrockConverse, own),
         (Dialect::BedrockConverse, "us.anthropic.claude-opus-4-6-v1"),
         (Dialect::BedrockConverse, "cohere.embed-v4:0"),
+        (Dialect::Gemini, own),
+        (Dialect::Gemini, "gemini-3-pro"),
+        (Dialect::Cohere, own),
     ] {
         let Some(outbound) = dialect::outbound(target, &dialect::Quirks::default()) else { continue };
         match outbound.encode(&call, model) {
@@ -89,7 +92,9 @@ pub fn reply(target: Dialect, first: &[u8], second: &[u8]) {
     let sent = [first, second, b"\n\n"].concat();
     assert!(sent.starts_with(&forwarded.bytes) || is_renamed(&sent, &forwarded.bytes));
     let (events, ending) = whole;
-    for home in [Dialect::Anthropic, Dialect::OpenAiChat, Dialect::BedrockConverse] {
+    let homes =
+        [Dialect::Anthropic, Dialect::OpenAiChat, Dialect::BedrockConverse, Dialect::Gemini, Dialect::Cohere];
+    for home in homes {
         tell(home, events.clone(), ending.as_ref().err());
     }
 }
@@ -98,6 +103,7 @@ pub fn reply(target: Dialect, first: &[u8], second: &[u8]) {
 fn plain(dialect: Dialect) -> &'static [u8] {
     match dialect {
         Dialect::BedrockConverse => br#"{"messages":[{"role":"user","content":[{"text":"hi"}]}]}"#,
+        Dialect::Gemini => br#"{"contents":[{"role":"user","parts":[{"text":"hi"}]}]}"#,
         _ => br#"{"model":"m","max_tokens":9,"stream":true,"messages":[{"role":"user","content":"hi"}]}"#,
     }
 }

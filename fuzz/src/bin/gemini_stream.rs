@@ -1,0 +1,10 @@
+//! Streamed replies of servers of the dialect `Gemini`.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use message::Dialect;
+
+fuzz_target!(|input: &[u8]| {
+    let Some((first, second)) = fuzz::cut(input) else { return };
+    fuzz::reply(Dialect::Gemini, first, second);
+});
