@@ -3,6 +3,7 @@
 //! One folder per concern, none of which imports another:
 //!
 //! * [`keys`]: who may call. Asked by `server` before it reads a body.
+//! * [`responses`]: answers that clients asked to be kept. Asked by `server`.
 //! * [`trace`]: one log line per finished call.
 //! * [`route`]: a model's name → the target that answers.
 //!
@@ -10,6 +11,7 @@
 //! engine and no upstream: `outcrop` hands it targets as [`message::BoxService`]s.
 
 pub mod keys;
+pub mod responses;
 pub mod route;
 pub mod stack;
 pub mod trace;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use message::{BoxService, Failure, ModelCard, Principal, Secret};
+use platform::responses::Responses;
 
 /// The models known now.
 pub type Cards = Arc<dyn Fn() -> Arc<[ModelCard]> + Send + Sync>;
@@ -23,6 +24,8 @@ pub struct Gateway {
     pub cards: Cards,
     /// What `/readyz` says.
     pub readiness: Readiness,
+    /// Where responses are kept; `None`: nowhere.
+    pub responses: Option<Responses>,
 }
 
 impl fmt::Debug for Gateway {

@@ -11,6 +11,7 @@
 //!   reply.rs          first event → status; whole or streamed
 //!   body.rs           events → frames, as the client takes them
 //!   refuse.rs         a failure in the client's dialect
+//! responses/     kept responses: recorded, gone on from, asked for again
 //! health.rs      /livez, /readyz, /
 //! tls/           the local certificate authority
 //! ```
@@ -29,6 +30,7 @@ mod receive;
 mod refuse;
 mod reply;
 mod request_id;
+mod responses;
 mod route;
 mod serve;
 mod silence;

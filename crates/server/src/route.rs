@@ -19,7 +19,7 @@ use crate::gateway::Gateway;
 use crate::phase::{Phase, Shutdown};
 use crate::receive::{self, Allowance};
 use crate::vitals::Vitals;
-use crate::{health, refuse, reply, request_id};
+use crate::{health, refuse, reply, request_id, responses};
 
 /// Asks for a refusal where the target cannot express all that was said.
 const X_OUTCROP_STRICT: &str = "x-outcrop-strict";
@@ -146,6 +146,9 @@ impl Exchange<'_> {
         let (principal, body) = self.admit(body).await?;
         let call = self.decode(wanted, principal, body)?;
         let Router { gateway, shutdown, keepalive, .. } = self.router;
+        if let (Dialect::OpenAiResponses, Some(kept)) = (call.dialect, &gateway.responses) {
+            return Box::pin(responses::answer(call, kept, self.router)).await;
+        }
         reply::answer(call, &gateway.service, shutdown, *keepalive).await
     }
 
@@ -155,7 +158,11 @@ impl Exchange<'_> {
         command: Command,
         body: Incoming,
     ) -> Result<Response<ResponseBody>, Failure> {
-        let (_, body) = self.admit(body).await?;
+        let (principal, body) = self.admit(body).await?;
+        if let (Command::Responses(command), Some(kept)) = (&command, &self.router.gateway.responses) {
+            let asked = responses::Asked { command: command.clone(), principal, id: self.id.clone(), body };
+            return responses::command(asked, kept, self.router).await;
+        }
         let command = command.with_body(&body)?;
         let whole = dialect::command(&command, &(self.router.gateway.cards)())?;
         Ok(refuse::respond(dialect, whole, &self.id))
@@ -212,6 +219,8 @@ fn unbuilt(operation: &str) -> Failure {
 /// Nothing behind the door needs a credential, so nothing there can leak one.
 fn without_credentials(mut headers: HeaderMap) -> HeaderMap {
     const CREDENTIALS: [&str; 3] = ["x-api-key", "x-goog-api-key", "x-amz-security-token"];
+    // Only the server itself says this.
+    headers.remove(dialect::openai::responses::stored::PREVIOUS_RESPONSE);
     for name in [AUTHORIZATION, PROXY_AUTHORIZATION, COOKIE] {
         headers.remove(name);
     }

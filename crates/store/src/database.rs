@@ -13,7 +13,7 @@ use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 
 use crate::directory::{create, ensure_private_file, lock};
-use crate::{KeyTable, Sealer, StoreError};
+use crate::{KeyTable, ResponseTable, Sealer, StoreError};
 
 /// How long a statement waits for another process's write, in seconds. Writes here are
 /// single rows; five seconds is a disk in trouble.
@@ -63,6 +63,11 @@ impl Store {
     /// The table of keys.
     pub fn keys(&self) -> KeyTable<'_> {
         KeyTable::new(&self.0.pool)
+    }
+
+    /// The table of kept responses.
+    pub fn responses(&self) -> ResponseTable<'_> {
+        ResponseTable::new(&self.0.pool)
     }
 
     /// Seals what must be readable again.

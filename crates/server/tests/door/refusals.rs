@@ -33,6 +33,7 @@ async fn readyz_says_what_is_missing() {
         auth: Auth::Dev,
         cards: std::sync::Arc::new(|| std::sync::Arc::from([])),
         readiness: std::sync::Arc::new(|| vec!["model `m` is loading".to_owned()]),
+        responses: None,
     };
     let (_trigger, shutdown) = Trigger::new();
     tokio::spawn(server::serve(config, listeners, gateway, shutdown));

@@ -66,7 +66,7 @@ pub(crate) async fn start_as(config: Config, auth: Auth, service: BoxService) ->
     let (clear, tls) = (listeners.address(), listeners.tls_address());
     let cards: Arc<[ModelCard]> = [card("m")].into();
     let gateway =
-        Gateway { service, auth, cards: Arc::new(move || Arc::clone(&cards)), readiness: Arc::new(Vec::new) };
+        Gateway { service, auth, cards: Arc::new(move || Arc::clone(&cards)), readiness: Arc::new(Vec::new), responses: None };
     let (trigger, shutdown) = Trigger::new();
     let task = tokio::spawn(serve(config, listeners, gateway, shutdown));
     Running { clear, tls, trigger, task, folder }

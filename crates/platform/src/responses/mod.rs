@@ -1,0 +1,234 @@
+//! Responses that clients asked to be kept: found again by id, gone on from, forgotten.
+//!
+//! Asked by `server`, which knows their form; here they are text under an id and a
+//! principal. A response counts as kept before its client reads the last of it: it stands
+//! in memory until one writing task has put it on disk, so no stream ever waits for the
+//! store. [`running`] are those answered in the background.
+
+pub mod running;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use message::{ErrorKind, Failure};
+use store::{ResponseRow, Store, StoreError};
+use tokio::sync::mpsc;
+
+use self::running::Running;
+
+/// How long responses are kept, in days: as the service documents it.
+pub const RETENTION_DAYS: u32 = 30;
+
+/// Bytes of responses on disk before the oldest make room: 1 GiB holds some hundred
+/// thousand turns.
+pub const BYTES_MAX: u64 = 1 << 30;
+
+/// Largest response that is kept, with its input, in bytes. A request's body is bounded by
+/// the server; what is larger than this is a file in disguise, and is not kept.
+pub const RESPONSE_BYTES_MAX: usize = 32 << 20;
+
+/// Most turns of a conversation that are followed back: an agent's longest day, and an end
+/// for a chain that was tampered with.
+pub const TURNS_MAX: usize = 1_000;
+
+/// Most bytes of a conversation that is gone on from: what one request may hold.
+pub const HISTORY_BYTES_MAX: usize = 64 << 20;
+
+/// Responses waiting to be written. Beyond it the disk is in trouble and none are added.
+const WAITING_MAX: usize = 256;
+
+/// Writes between two looks for what can be forgotten.
+const WRITES_PER_PRUNE: u32 = 128;
+
+/// How long and how much to keep.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Days until a response is forgotten.
+    pub retention_days: u32,
+    /// Bytes on disk before the oldest make room.
+    pub bytes_max: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { retention_days: RETENTION_DAYS, bytes_max: BYTES_MAX }
+    }
+}
+
+/// A kept response.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kept {
+    /// Whose it is.
+    pub principal: Arc<str>,
+    /// Its id.
+    pub id: String,
+    /// The response it goes on from.
+    pub previous: Option<String>,
+    /// The object, as JSON.
+    pub response: String,
+    /// The request's own items, as a JSON array.
+    pub input: String,
+}
+
+type Waiting = Mutex<HashMap<(Arc<str>, String), Arc<Kept>>>;
+
+/// The kept responses of one store. Cheap to clone.
+#[derive(Clone)]
+pub struct Responses {
+    store: Store,
+    waiting: Arc<Waiting>,
+    writes: mpsc::Sender<Arc<Kept>>,
+    running: Running,
+}
+
+impl std::fmt::Debug for Responses {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Responses")
+    }
+}
+
+impl Responses {
+    /// Opens them, and starts the task that writes. It ends with the last clone.
+    pub fn open(store: Store, limits: Limits) -> Self {
+        let (writes, writer) = mpsc::channel(WAITING_MAX);
+        let waiting = Arc::new(Waiting::default());
+        tokio::spawn(write(store.clone(), writer, Arc::clone(&waiting), limits));
+        Self { store, waiting, writes, running: Running::default() }
+    }
+
+    /// Those answered in the background.
+    pub fn running(&self) -> &Running {
+        &self.running
+    }
+
+    /// Keeps a response: from now on it is found. Never waits; what cannot be kept (too
+    /// large, a disk in trouble) is told in the log.
+    pub fn keep(&self, kept: Kept) {
+        let bytes = kept.response.len() + kept.input.len();
+        if bytes > RESPONSE_BYTES_MAX {
+            tracing::warn!(id = kept.id, bytes, "a response is too large to be kept");
+            return;
+        }
+        let Ok(place) = self.writes.try_reserve() else {
+            tracing::warn!(id = kept.id, "a response could not be kept: too many wait to be written");
+            return;
+        };
+        let kept = Arc::new(kept);
+        self.waiting().insert((Arc::clone(&kept.principal), kept.id.clone()), Arc::clone(&kept));
+        place.send(kept);
+    }
+
+    /// A principal's response.
+    ///
+    /// # Errors
+    /// [`Internal`](ErrorKind::Internal) when the store fails.
+    pub async fn get(&self, principal: &Arc<str>, id: &str) -> Result<Option<Arc<Kept>>, Failure> {
+        if let Some(kept) = self.waiting().get(&(Arc::clone(principal), id.to_owned())) {
+            return Ok(Some(Arc::clone(kept)));
+        }
+        let row = self.store.responses().get(principal, id, now_s()).await.map_err(Failure::internal)?;
+        Ok(row.map(|row| {
+            let ResponseRow { id, previous_id: previous, response, input, .. } = row;
+            Arc::new(Kept { principal: Arc::clone(principal), id, previous, response, input })
+        }))
+    }
+
+    /// A conversation up to and including a response, oldest turn first; `None` if it, or
+    /// any turn before it, is not here (any more).
+    ///
+    /// # Errors
+    /// [`InvalidRequest`](ErrorKind::InvalidRequest) for one that is too long to go on with;
+    /// [`Internal`](ErrorKind::Internal) when the store fails.
+    pub async fn history(&self, principal: &Arc<str>, id: &str) -> Result<Option<Vec<Arc<Kept>>>, Failure> {
+        let mut turns = Vec::new();
+        let mut bytes = 0;
+        let mut next = Some(id.to_owned());
+        while let Some(id) = next {
+            let Some(kept) = self.get(principal, &id).await? else { return Ok(None) };
+            bytes += kept.response.len() + kept.input.len();
+            if turns.len() == TURNS_MAX || bytes > HISTORY_BYTES_MAX {
+                let message = "the conversation is too long to go on from an earlier response: \
+                               compact it, or send what matters of it as `input`";
+                return Err(Failure::new(ErrorKind::InvalidRequest, message).with_param("previous_response_id"));
+            }
+            next = kept.previous.clone();
+            turns.push(kept);
+        }
+        turns.reverse();
+        Ok(Some(turns))
+    }
+
+    /// Forgets a principal's response. `false`: there was none.
+    ///
+    /// # Errors
+    /// [`Internal`](ErrorKind::Internal) when the store fails.
+    pub async fn forget(&self, principal: &Arc<str>, id: &str) -> Result<bool, Failure> {
+        // The writer skips what is no longer waited for.
+        let waited = self.waiting().remove(&(Arc::clone(principal), id.to_owned())).is_some();
+        let stored = self.store.responses().delete(principal, id).await.map_err(Failure::internal)?;
+        Ok(waited || stored)
+    }
+
+    fn waiting(&self) -> std::sync::MutexGuard<'_, HashMap<(Arc<str>, String), Arc<Kept>>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Puts what is kept on disk, one after the other.
+async fn write(store: Store, mut writer: mpsc::Receiver<Arc<Kept>>, waiting: Arc<Waiting>, limits: Limits) {
+    let mut writes = 0;
+    while let Some(kept) = writer.recv().await {
+        let key = (Arc::clone(&kept.principal), kept.id.clone());
+        let is_current = |waiting: &HashMap<_, Arc<Kept>>| waiting.get(&key).is_some_and(|now| Arc::ptr_eq(now, &kept));
+        if !is_current(&waiting.lock().unwrap_or_else(PoisonError::into_inner)) {
+            continue;
+        }
+        if let Err(error) = put(&store, &kept, limits).await {
+            tracing::error!(id = kept.id, %error, "a response could not be kept");
+        }
+        let forgotten = {
+            let mut waiting = waiting.lock().unwrap_or_else(PoisonError::into_inner);
+            let forgotten = !waiting.contains_key(&key);
+            if is_current(&waiting) {
+                waiting.remove(&key);
+            }
+            forgotten
+        };
+        // It was forgotten while it was being written.
+        if forgotten && let Err(error) = store.responses().delete(&kept.principal, &kept.id).await {
+            tracing::error!(id = kept.id, %error, "a response could not be forgotten");
+        }
+        if writes % WRITES_PER_PRUNE == 0 {
+            let bytes_max = i64::try_from(limits.bytes_max).unwrap_or(i64::MAX);
+            if let Err(error) = store.responses().prune(now_s(), bytes_max).await {
+                tracing::error!(%error, "old responses could not be forgotten");
+            }
+        }
+        writes += 1;
+    }
+}
+
+async fn put(store: &Store, kept: &Kept, limits: Limits) -> Result<(), StoreError> {
+    const DAY_S: i64 = 86_400;
+    let created_s = now_s();
+    let row = ResponseRow {
+        principal: kept.principal.to_string(),
+        id: kept.id.clone(),
+        previous_id: kept.previous.clone(),
+        response: kept.response.clone(),
+        input: kept.input.clone(),
+        created_s,
+        expires_s: created_s + i64::from(limits.retention_days) * DAY_S,
+    };
+    store.responses().put(&row).await
+}
+
+fn now_s() -> i64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| i64::try_from(since.as_secs()).unwrap_or(i64::MAX))
+}
+
+#[cfg(test)]
+mod tests;
