@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use catalog::Catalog;
 use engine::Engine;
+use platform::responses::Responses;
 use platform::route::{Route, Targets};
 use server::{Auth, Gateway};
 
@@ -76,7 +77,7 @@ impl Parts {
     }
 
     /// What the server stands before.
-    pub(crate) fn gateway(self: &Arc<Self>, auth: Auth) -> Gateway {
+    pub(crate) fn gateway(self: &Arc<Self>, auth: Auth, responses: Responses) -> Gateway {
         let route = self.route.clone();
         let parts = Arc::clone(self);
         Gateway {
@@ -84,6 +85,7 @@ impl Parts {
             auth,
             cards: Arc::new(move || route.cards()),
             readiness: Arc::new(move || parts.not_ready()),
+            responses: Some(responses),
         }
     }
 

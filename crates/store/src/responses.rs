@@ -65,10 +65,16 @@ impl<'a> ResponseTable<'a> {
     ///
     /// # Errors
     /// [`StoreError::Database`].
-    pub async fn get(&self, principal: &str, id: &str, now_s: i64) -> Result<Option<ResponseRow>, StoreError> {
+    pub async fn get(
+        &self,
+        principal: &str,
+        id: &str,
+        now_s: i64,
+    ) -> Result<Option<ResponseRow>, StoreError> {
         let query = "SELECT principal, id, previous_id, response, input, created_s, expires_s FROM responses \
                      WHERE principal = $1 AND id = $2 AND expires_s > $3";
-        let row = sqlx::query_as(query).bind(principal).bind(id).bind(now_s).fetch_optional(self.pool).await?;
+        let row =
+            sqlx::query_as(query).bind(principal).bind(id).bind(now_s).fetch_optional(self.pool).await?;
         Ok(row)
     }
 
@@ -89,7 +95,9 @@ impl<'a> ResponseTable<'a> {
     pub async fn prune(&self, now_s: i64, bytes_max: i64) -> Result<(), StoreError> {
         sqlx::query("DELETE FROM responses WHERE expires_s <= $1").bind(now_s).execute(self.pool).await?;
         loop {
-            let total: Option<i64> = sqlx::query_scalar("SELECT CAST(SUM(bytes) AS BIGINT) FROM responses").fetch_one(self.pool).await?;
+            let total: Option<i64> = sqlx::query_scalar("SELECT CAST(SUM(bytes) AS BIGINT) FROM responses")
+                .fetch_one(self.pool)
+                .await?;
             if total.unwrap_or(0) <= bytes_max {
                 return Ok(());
             }
@@ -140,7 +148,11 @@ mod tests {
         let store = Store::open(directory.path()).await.unwrap();
         let table = store.responses();
         for n in 0..100 {
-            let row = ResponseRow { created_s: n, expires_s: if n == 99 { 5 } else { 100 }, ..row("k", &format!("r{n:03}")) };
+            let row = ResponseRow {
+                created_s: n,
+                expires_s: if n == 99 { 5 } else { 100 },
+                ..row("k", &format!("r{n:03}"))
+            };
             table.put(&row).await.unwrap();
         }
         table.prune(10, i64::MAX).await.unwrap();

@@ -4,10 +4,11 @@ mod welcome;
 
 use std::sync::Arc;
 
+use platform::keys::Keys;
+use platform::responses::Responses;
 use server::{Auth, Listeners, Phase};
 
 use crate::cli;
-use crate::command::keys;
 use crate::config::{Config, Home};
 use crate::exit::{Exit, Outcome};
 use crate::gateway::Parts;
@@ -29,10 +30,17 @@ async fn serve(arguments: cli::Serve) -> Outcome {
     let parts = Arc::new(Parts::new(&config, &home)?);
     let listeners = listen(&config, &home).await?;
     let welcome = welcome::Welcome::new(&listeners, parts.names());
-    let auth = authenticate(arguments.dev, &home, &welcome).await?;
+    let store = store::Store::open(home.path()).await.map_err(Exit::failed)?;
+    let auth = authenticate(arguments.dev, store.clone(), &welcome).await?;
+    let responses = Responses::open(store, config.responses);
 
     let shutdown = server::signals().map_err(Exit::failed)?;
-    let serving = server::serve(config.server.clone(), listeners, parts.gateway(auth), shutdown.clone());
+    let serving = server::serve(
+        config.server.clone(),
+        listeners,
+        parts.gateway(auth, responses.clone()),
+        shutdown.clone(),
+    );
     let loading = {
         let parts = Arc::clone(&parts);
         tokio::task::spawn_blocking(move || parts.load(&config, &home))
@@ -46,6 +54,7 @@ async fn serve(arguments: cli::Serve) -> Outcome {
         welcome.ready();
     }
     serving.await.map_err(Exit::failed)?;
+    responses.flush().await;
     tracing::info!("stopped");
     Ok(())
 }
@@ -83,12 +92,12 @@ async fn listen(config: &Config, home: &Home) -> Result<Listeners, Exit> {
 }
 
 /// Who may call. The first start makes the root key and shows it, once.
-async fn authenticate(dev: bool, home: &Home, welcome: &welcome::Welcome) -> Result<Auth, Exit> {
+async fn authenticate(dev: bool, store: store::Store, welcome: &welcome::Welcome) -> Result<Auth, Exit> {
     if dev {
         tracing::warn!("--dev: ANY credential is accepted, from this machine only");
         return Ok(Auth::Dev);
     }
-    let keys = keys::open(home).await?;
+    let keys = Keys::load(store).await.map_err(Exit::failed)?;
     if let Some(root) = keys.ensure_root().await.map_err(Exit::failed)? {
         welcome.root_key(&root);
     }

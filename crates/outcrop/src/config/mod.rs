@@ -32,6 +32,8 @@ pub(crate) struct Config {
     pub(crate) engine: engine::Config,
     /// Servers that hosted models are reached at, by name.
     pub(crate) providers: BTreeMap<String, upstream::Provider>,
+    /// How long responses are kept that clients asked to be kept, and how many.
+    pub(crate) responses: platform::responses::Limits,
     /// Names clients use → a local model's id or `provider/model`.
     pub(crate) aliases: BTreeMap<String, String>,
     /// The file this was read from.
@@ -137,6 +139,7 @@ mod tests {
         let config = Config::parse(include_str!("../../../../outcrop.example.toml")).unwrap();
         assert_eq!(config.server, server::Config::default());
         assert_eq!(config.engine, engine::Config::default());
+        assert_eq!(config.responses, platform::responses::Limits::default());
         assert_eq!(config.providers["claude"].timeouts, upstream::Timeouts::default());
     }
 

@@ -12,8 +12,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use message::{ErrorKind, Failure};
+use serde::Deserialize;
 use store::{ResponseRow, Store, StoreError};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use self::running::Running;
 
@@ -42,7 +43,8 @@ const WAITING_MAX: usize = 256;
 const WRITES_PER_PRUNE: u32 = 128;
 
 /// How long and how much to keep.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct Limits {
     /// Days until a response is forgotten.
     pub retention_days: u32,
@@ -71,6 +73,13 @@ pub struct Kept {
     pub input: String,
 }
 
+/// What the writing task is told.
+enum Write {
+    Keep(Arc<Kept>),
+    /// Tell me when all before me is on disk.
+    Flush(oneshot::Sender<()>),
+}
+
 type Waiting = Mutex<HashMap<(Arc<str>, String), Arc<Kept>>>;
 
 /// The kept responses of one store. Cheap to clone.
@@ -78,7 +87,7 @@ type Waiting = Mutex<HashMap<(Arc<str>, String), Arc<Kept>>>;
 pub struct Responses {
     store: Store,
     waiting: Arc<Waiting>,
-    writes: mpsc::Sender<Arc<Kept>>,
+    writes: mpsc::Sender<Write>,
     running: Running,
 }
 
@@ -116,7 +125,7 @@ impl Responses {
         };
         let kept = Arc::new(kept);
         self.waiting().insert((Arc::clone(&kept.principal), kept.id.clone()), Arc::clone(&kept));
-        place.send(kept);
+        place.send(Write::Keep(kept));
     }
 
     /// A principal's response.
@@ -150,7 +159,9 @@ impl Responses {
             if turns.len() == TURNS_MAX || bytes > HISTORY_BYTES_MAX {
                 let message = "the conversation is too long to go on from an earlier response: \
                                compact it, or send what matters of it as `input`";
-                return Err(Failure::new(ErrorKind::InvalidRequest, message).with_param("previous_response_id"));
+                return Err(
+                    Failure::new(ErrorKind::InvalidRequest, message).with_param("previous_response_id")
+                );
             }
             next = kept.previous.clone();
             turns.push(kept);
@@ -170,17 +181,35 @@ impl Responses {
         Ok(waited || stored)
     }
 
+    /// Waits until everything kept so far is on disk: before the end of the process.
+    pub async fn flush(&self) {
+        let (tell, told) = oneshot::channel();
+        if self.writes.send(Write::Flush(tell)).await.is_ok() {
+            // The writer ended: nothing is left to wait for.
+            let _ = told.await;
+        }
+    }
+
     fn waiting(&self) -> std::sync::MutexGuard<'_, HashMap<(Arc<str>, String), Arc<Kept>>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Puts what is kept on disk, one after the other.
-async fn write(store: Store, mut writer: mpsc::Receiver<Arc<Kept>>, waiting: Arc<Waiting>, limits: Limits) {
+async fn write(store: Store, mut writer: mpsc::Receiver<Write>, waiting: Arc<Waiting>, limits: Limits) {
     let mut writes = 0;
-    while let Some(kept) = writer.recv().await {
+    while let Some(write) = writer.recv().await {
+        let kept = match write {
+            Write::Keep(kept) => kept,
+            Write::Flush(told) => {
+                // Nobody may be waiting any more.
+                let _ = told.send(());
+                continue;
+            }
+        };
         let key = (Arc::clone(&kept.principal), kept.id.clone());
-        let is_current = |waiting: &HashMap<_, Arc<Kept>>| waiting.get(&key).is_some_and(|now| Arc::ptr_eq(now, &kept));
+        let is_current =
+            |waiting: &HashMap<_, Arc<Kept>>| waiting.get(&key).is_some_and(|now| Arc::ptr_eq(now, &kept));
         if !is_current(&waiting.lock().unwrap_or_else(PoisonError::into_inner)) {
             continue;
         }

@@ -67,10 +67,12 @@ impl Running {
     pub fn begin(&self, principal: &Arc<str>, id: &str) -> Result<Arc<Job>, Failure> {
         let mut jobs = self.lock();
         if jobs.jobs.len() - jobs.ended.len() >= RUNNING_MAX {
-            let message = format!("{RUNNING_MAX} responses are answered in the background already; try again later");
+            let message =
+                format!("{RUNNING_MAX} responses are answered in the background already; try again later");
             return Err(Failure::new(ErrorKind::Overloaded, message));
         }
-        let job = Arc::new(Job { log: Mutex::default(), grown: watch::Sender::default(), task: Mutex::default() });
+        let job =
+            Arc::new(Job { log: Mutex::default(), grown: watch::Sender::default(), task: Mutex::default() });
         jobs.jobs.insert((Arc::clone(principal), id.to_owned()), Arc::clone(&job));
         Ok(job)
     }

@@ -1,5 +1,4 @@
 use std::sync::Arc;
-use std::time::Duration;
 
 use message::ErrorKind;
 use store::Store;
@@ -21,17 +20,6 @@ fn kept(principal: &str, id: &str, previous: Option<&str>) -> Kept {
     }
 }
 
-/// Until the writer has nothing left to do.
-async fn written(responses: &Responses) {
-    tokio::time::timeout(Duration::from_secs(10), async {
-        while !responses.waiting().is_empty() {
-            tokio::task::yield_now().await;
-        }
-    })
-    .await
-    .expect("the writer writes");
-}
-
 #[tokio::test]
 async fn what_is_kept_is_found_at_once_and_after_a_restart() {
     let directory = tempfile::tempdir().unwrap();
@@ -41,7 +29,8 @@ async fn what_is_kept_is_found_at_once_and_after_a_restart() {
     let found = here.get(&principal, "resp_1").await.unwrap().expect("kept");
     assert_eq!(*found, kept("key_a", "resp_1", None));
     assert_eq!(here.get(&"key_b".into(), "resp_1").await.unwrap(), None, "another's");
-    written(&here).await;
+    here.flush().await;
+    assert!(here.waiting().is_empty());
     let there = responses(&directory).await;
     assert_eq!(there.get(&principal, "resp_1").await.unwrap(), Some(found));
 }
@@ -56,7 +45,7 @@ async fn what_is_forgotten_stays_forgotten() {
     assert!(responses.forget(&principal, "resp_1").await.unwrap());
     assert!(!responses.forget(&principal, "resp_1").await.unwrap());
     responses.keep(kept("key_a", "resp_2", None));
-    written(&responses).await;
+    responses.flush().await;
     assert_eq!(responses.get(&principal, "resp_1").await.unwrap(), None);
 }
 
@@ -117,7 +106,10 @@ async fn there_is_a_most_at_once() {
     for n in 0..RUNNING_MAX {
         running.begin(&principal, &format!("resp_{n}")).unwrap();
     }
-    assert_eq!(running.begin(&principal, "one more").err().map(|failure| failure.kind), Some(ErrorKind::Overloaded));
+    assert_eq!(
+        running.begin(&principal, "one more").err().map(|failure| failure.kind),
+        Some(ErrorKind::Overloaded)
+    );
     running.end(&principal, "resp_0");
     assert!(running.begin(&principal, "one more").is_ok());
 }

@@ -13,7 +13,9 @@ use dialect::Whole;
 use dialect::openai::responses::inbound::previous_not_found;
 use dialect::openai::responses::stored::{self, COMPACTION};
 use futures_util::StreamExt;
-use message::{Call, Completion, Dialect, ErrorKind, Event, Failure, NewCall, Operation, Principal, RequestId, Service};
+use message::{
+    Call, Completion, Dialect, ErrorKind, Event, Failure, NewCall, Operation, Principal, RequestId, Service,
+};
 use platform::responses::Responses;
 use serde_json::{Map, Value, json};
 
@@ -45,8 +47,10 @@ pub(super) async fn answer(
     router: &Router,
 ) -> Result<Whole, Failure> {
     let asked: Map<String, Value> = dialect::json::decode(body)?;
-    let mut sent: Map<String, Value> =
-        asked.into_iter().filter(|(name, value)| TAKEN.contains(&name.as_str()) && !value.is_null()).collect();
+    let mut sent: Map<String, Value> = asked
+        .into_iter()
+        .filter(|(name, value)| TAKEN.contains(&name.as_str()) && !value.is_null())
+        .collect();
     sent.insert("store".to_owned(), false.into());
     let mut call = new_call(Value::Object(sent), principal, id)?;
     let previous = stored::Wishes::read(&call.body)?.previous;
@@ -66,7 +70,10 @@ pub(super) async fn answer(
     let response = run(call, router).await?;
     let summary = text_of(&response);
     if summary.is_empty() {
-        return Err(Failure::new(ErrorKind::Upstream, "the model gave no summary; try again, or with another model"));
+        return Err(Failure::new(
+            ErrorKind::Upstream,
+            "the model gave no summary; try again, or with another model",
+        ));
     }
     let hex = id.as_str().replace('-', "");
     let created_s = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());

@@ -36,7 +36,8 @@ impl Service for Recording {
             Form::Home { .. } => Record::Whole(BytesMut::new()),
             Form::Events => Record::Events(Box::default()),
         };
-        let recorded = Recorded { events: reply.events, record: Some(record), asked, keep: self.keep.clone() };
+        let recorded =
+            Recorded { events: reply.events, record: Some(record), asked, keep: self.keep.clone() };
         Ok(Reply { events: Box::pin(recorded), ..reply })
     }
 }

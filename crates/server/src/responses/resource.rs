@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use dialect::framing::sse;
 use dialect::openai::responses::resource::Command;
 use dialect::openai::responses::stored;
 use http::Response;
@@ -110,13 +111,24 @@ async fn cancel(responses: &Responses, owner: &Arc<str>, id: &str) -> Result<Val
     let kept = find(responses, owner, id).await?;
     let mut response = parsed(&kept)?;
     if response["background"] != true {
-        return Err(Failure::invalid("only a response in the background can be cancelled; close the connection of others"));
+        return Err(Failure::invalid(
+            "only a response in the background can be cancelled; close the connection of others",
+        ));
     }
     let job = responses.running().find(owner, id).filter(|job| !job.has_ended());
     if let (true, Some(job)) = (is_under_way(&response), job) {
         job.abort();
         response["status"] = "cancelled".into();
         responses.keep(Kept { response: response.to_string(), ..Kept::clone(&kept) });
+        // Whoever reads along must not take it for the end of an answer.
+        let last = json!({
+            "type": "response.failed",
+            "response": response,
+            "sequence_number": job.follow().borrow().events,
+        });
+        let mut out = Vec::new();
+        sse::write_event(&mut out, Some("response.failed"), last.to_string().as_bytes());
+        job.log(out.into());
         responses.running().end(owner, id);
         return Ok(response);
     }

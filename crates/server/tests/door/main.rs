@@ -5,6 +5,7 @@
 mod bodies;
 mod protocols;
 mod refusals;
+mod responses;
 mod shutdown;
 mod streams;
 mod support;

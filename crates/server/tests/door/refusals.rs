@@ -192,6 +192,7 @@ async fn dev_mode_refuses_addresses_others_can_reach() {
         auth: Auth::Dev,
         cards: std::sync::Arc::new(|| std::sync::Arc::from([])),
         readiness: std::sync::Arc::new(Vec::new),
+        responses: None,
     };
     let (_trigger, shutdown) = Trigger::new();
     let refused = server::serve(config, listeners, gateway, shutdown).await.unwrap_err();

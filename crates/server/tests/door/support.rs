@@ -57,16 +57,38 @@ pub(crate) async fn start(config: Config, service: BoxService) -> Running {
     start_as(config, Auth::Keys(Arc::new(Ring)), service).await
 }
 
-pub(crate) async fn start_as(config: Config, auth: Auth, service: BoxService) -> Running {
+/// A server that keeps responses.
+pub(crate) async fn start_keeping(service: BoxService) -> Running {
     let folder = tempfile::tempdir().unwrap();
+    start_in(folder, config(), Auth::Keys(Arc::new(Ring)), service, true).await
+}
+
+pub(crate) async fn start_as(config: Config, auth: Auth, service: BoxService) -> Running {
+    start_in(tempfile::tempdir().unwrap(), config, auth, service, false).await
+}
+
+async fn start_in(
+    folder: tempfile::TempDir,
+    config: Config,
+    auth: Auth,
+    service: BoxService,
+    keeping: bool,
+) -> Running {
     let tls = config
         .tls
         .then(|| server::tls::Local::open(folder.path(), &config.tls_names).unwrap().server_config());
     let listeners = Listeners::bind(&config, tls).await.unwrap();
     let (clear, tls) = (listeners.address(), listeners.tls_address());
     let cards: Arc<[ModelCard]> = [card("m")].into();
-    let gateway =
-        Gateway { service, auth, cards: Arc::new(move || Arc::clone(&cards)), readiness: Arc::new(Vec::new), responses: None };
+    let responses = match keeping {
+        true => {
+            let store = store::Store::open(&folder.path().join("data")).await.unwrap();
+            Some(platform::responses::Responses::open(store, platform::responses::Limits::default()))
+        }
+        false => None,
+    };
+    let cards = Arc::new(move || Arc::clone(&cards));
+    let gateway = Gateway { service, auth, cards, readiness: Arc::new(Vec::new), responses };
     let (trigger, shutdown) = Trigger::new();
     let task = tokio::spawn(serve(config, listeners, gateway, shutdown));
     Running { clear, tls, trigger, task, folder }
