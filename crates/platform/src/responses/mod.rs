@@ -80,13 +80,14 @@ enum Write {
     Flush(oneshot::Sender<()>),
 }
 
-type Waiting = Mutex<HashMap<(Arc<str>, String), Arc<Kept>>>;
+/// What is kept and not yet on disk, by whose it is and its id.
+type Waiting = HashMap<(Arc<str>, String), Arc<Kept>>;
 
 /// The kept responses of one store. Cheap to clone.
 #[derive(Clone)]
 pub struct Responses {
     store: Store,
-    waiting: Arc<Waiting>,
+    waiting: Arc<Mutex<Waiting>>,
     writes: mpsc::Sender<Write>,
     running: Running,
 }
@@ -101,7 +102,7 @@ impl Responses {
     /// Opens them, and starts the task that writes. It ends with the last clone.
     pub fn open(store: Store, limits: Limits) -> Self {
         let (writes, writer) = mpsc::channel(WAITING_MAX);
-        let waiting = Arc::new(Waiting::default());
+        let waiting = Arc::new(Mutex::new(Waiting::default()));
         tokio::spawn(write(store.clone(), writer, Arc::clone(&waiting), limits));
         Self { store, waiting, writes, running: Running::default() }
     }
@@ -190,13 +191,13 @@ impl Responses {
         }
     }
 
-    fn waiting(&self) -> std::sync::MutexGuard<'_, HashMap<(Arc<str>, String), Arc<Kept>>> {
+    fn waiting(&self) -> std::sync::MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Puts what is kept on disk, one after the other.
-async fn write(store: Store, mut writer: mpsc::Receiver<Write>, waiting: Arc<Waiting>, limits: Limits) {
+async fn write(store: Store, mut writer: mpsc::Receiver<Write>, waiting: Arc<Mutex<Waiting>>, limits: Limits) {
     let mut writes = 0;
     while let Some(write) = writer.recv().await {
         let kept = match write {
@@ -209,7 +210,7 @@ async fn write(store: Store, mut writer: mpsc::Receiver<Write>, waiting: Arc<Wai
         };
         let key = (Arc::clone(&kept.principal), kept.id.clone());
         let is_current =
-            |waiting: &HashMap<_, Arc<Kept>>| waiting.get(&key).is_some_and(|now| Arc::ptr_eq(now, &kept));
+            |waiting: &Waiting| waiting.get(&key).is_some_and(|now| Arc::ptr_eq(now, &kept));
         if !is_current(&waiting.lock().unwrap_or_else(PoisonError::into_inner)) {
             continue;
         }
