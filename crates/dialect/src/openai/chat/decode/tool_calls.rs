@@ -2,8 +2,9 @@
 //!
 //! Servers agree on little: some omit the index, some always say 0, some repeat id and
 //! name in every piece, some send the name after the id. A piece belongs to the call of
-//! its index unless it brings a new id *and* a name; all calls stay open until the end,
-//! since pieces of parallel calls may alternate.
+//! its index unless it brings a new id *and* a name. Pieces of parallel calls may
+//! alternate, so a call stays open until its arguments are whole JSON and another begins,
+//! or until the end.
 
 use std::collections::HashMap;
 
@@ -37,6 +38,36 @@ struct Call {
     /// Arguments that came before the name.
     early: String,
     has_input: bool,
+    arguments: Arguments,
+    closed: bool,
+}
+
+/// How far the arguments of a call have come, as far as closing it needs to know.
+#[derive(Default)]
+struct Arguments {
+    depth: usize,
+    in_string: bool,
+    escaped: bool,
+    whole: bool,
+}
+
+impl Arguments {
+    fn feed(&mut self, text: &str) {
+        for byte in text.bytes() {
+            match byte {
+                _ if self.escaped => self.escaped = false,
+                b'\\' if self.in_string => self.escaped = true,
+                b'"' => self.in_string = !self.in_string,
+                _ if self.in_string => {}
+                b'{' | b'[' => self.depth += 1,
+                b'}' | b']' => {
+                    self.depth = self.depth.saturating_sub(1);
+                    self.whole = self.depth == 0;
+                }
+                _ => {}
+            }
+        }
+    }
 }
 
 impl ToolCalls {
@@ -65,7 +96,15 @@ impl ToolCalls {
             }
             None => {
                 let (index, early) = (piece.index, String::new());
-                self.calls.push(Call { index, id: None, block: None, early, has_input: false });
+                self.calls.push(Call {
+                    index,
+                    id: None,
+                    block: None,
+                    early,
+                    has_input: false,
+                    arguments: Arguments::default(),
+                    closed: false,
+                });
                 self.calls.len() - 1
             }
         };
@@ -81,6 +120,8 @@ impl ToolCalls {
         match (call.block, name) {
             (Some(index), _) => call.grow(index, input, events),
             (None, Some(name)) => {
+                self.close_whole(events);
+                let call = &mut self.calls[at];
                 let name = self.renamed.get(&name).cloned().unwrap_or(name);
                 let index = *blocks;
                 *blocks += 1;
@@ -107,9 +148,22 @@ impl ToolCalls {
             if !call.has_input {
                 call.grow(index, "{}".to_owned(), events);
             }
-            events.push(Event::BlockStop { index });
+            if !call.closed {
+                events.push(Event::BlockStop { index });
+            }
         }
         Ok(())
+    }
+
+    /// Closes the calls that have all their arguments: clients who take one block after
+    /// the other need not wait for the last.
+    fn close_whole(&mut self, events: &mut Vec<Event>) {
+        for call in &mut self.calls {
+            if let (Some(index), true, false) = (call.block, call.arguments.whole, call.closed) {
+                call.closed = true;
+                events.push(Event::BlockStop { index });
+            }
+        }
     }
 
     /// The call a piece belongs to; `None` if it begins another.
@@ -130,8 +184,9 @@ impl ToolCalls {
 
 impl Call {
     fn grow(&mut self, index: u32, input: String, events: &mut Vec<Event>) {
-        if !input.is_empty() {
+        if !input.is_empty() && !self.closed {
             self.has_input = true;
+            self.arguments.feed(&input);
             events.push(Event::Delta { index, delta: Delta::ToolInput(input) });
         }
     }

@@ -10,8 +10,8 @@ use message::{Block, BlockKind, Chat, Failure, Message, Role};
 use serde_json::{Map, Value, json};
 
 use super::Encoder;
-use crate::openai::names;
 use crate::openai::spelling::note;
+use crate::openai::{custom, names};
 
 /// Stands between text blocks that become one string: many servers of this dialect take
 /// nothing else where no picture is involved.
@@ -157,6 +157,14 @@ impl Encoder {
                         let Value::Object(mut function) = function else { continue };
                         self.extra(path, &block.extra, &mut function);
                         object.insert("function_call".to_owned(), function.into());
+                    } else if self.home && note(&block.extra, "custom").is_some() {
+                        let custom = json!({"name": name, "input": custom::unwrap(input)});
+                        let mut call = Map::new();
+                        call.insert("id".to_owned(), id.as_str().into());
+                        call.insert("type".to_owned(), "custom".into());
+                        call.insert("custom".to_owned(), custom);
+                        self.extra(path, &block.extra, &mut call);
+                        calls.push(call.into());
                     } else {
                         let id = self.tool_id(id);
                         calls.push(self.tool_call(path, block, &id, function));

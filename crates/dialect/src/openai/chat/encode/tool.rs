@@ -72,6 +72,17 @@ impl Encoder {
                 return None;
             }
         };
+        let mut out = Map::new();
+        if let (true, Some(Value::Object(definition))) = (self.home, note(&tool.extra, "custom")) {
+            let mut custom = Map::new();
+            custom.insert("name".to_owned(), tool.name.as_str().into());
+            custom.extend(definition.clone());
+            out.insert("type".to_owned(), "custom".into());
+            out.insert("custom".to_owned(), custom.into());
+            self.cache(path, tool.cache.as_ref(), &mut out);
+            self.extra(path, &tool.extra, &mut out);
+            return Some(out.into());
+        }
         let mut function = Map::new();
         function.insert("name".to_owned(), self.tool_name(&tool.name).into());
         if let Some(description) = &tool.description {
@@ -83,7 +94,6 @@ impl Encoder {
         if let Some(strict) = tool.strict {
             function.insert("strict".to_owned(), strict.into());
         }
-        let mut out = Map::new();
         out.insert("type".to_owned(), "function".into());
         out.insert("function".to_owned(), function.into());
         self.cache(path, tool.cache.as_ref(), &mut out);

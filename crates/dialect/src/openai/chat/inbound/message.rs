@@ -7,6 +7,7 @@ use message::{Block, BlockKind, Dialect, Extra, Failure, Message, Role, ToolOrig
 use serde_json::Value;
 
 use super::part::{content, keep_rest};
+use crate::openai::custom;
 use crate::openai::fields::{At, Fields};
 use crate::openai::spelling::seal;
 
@@ -107,7 +108,8 @@ fn tool_call(at: At<'_>, value: Value) -> Result<Block, Failure> {
             notes.insert("type".to_owned(), Value::Null);
         }
         None => return Err(fields.missing("function")),
-        Some(other) => return custom_call(other, fields),
+        Some("custom") => return custom_call(fields),
+        Some(other) => return Ok(unknown_call(other, fields)),
     }
     let id = fields.required_string("id")?;
     let mut function = Fields::new(at.field("function"), fields.required_object("function")?);
@@ -124,11 +126,24 @@ fn tool_call(at: At<'_>, value: Value) -> Result<Block, Failure> {
     Ok(Block { kind, cache: None, extra: seal(fields.rest(), notes) })
 }
 
-/// A call of a custom (free-text) tool, or of a kind yet to be invented.
-fn custom_call(kind: &str, mut fields: Fields<'_>) -> Result<Block, Failure> {
+/// A call of a custom tool, whose input is free text.
+fn custom_call(mut fields: Fields<'_>) -> Result<Block, Failure> {
+    let id = fields.required_string("id")?;
+    let at = fields.at;
+    let mut custom = Fields::new(at.field("custom"), fields.required_object("custom")?);
+    let name = custom.required_string("name")?;
+    let input = custom::wrap(&custom.required_string("input")?);
+    keep_rest(&mut fields, "custom", custom);
+    let kind = BlockKind::ToolUse { id, name, input, origin: ToolOrigin::Client };
+    let notes = Extra::from_iter([("custom".to_owned(), Value::Bool(true))]);
+    Ok(Block { kind, cache: None, extra: seal(fields.rest(), notes) })
+}
+
+/// A call of a kind yet to be invented.
+fn unknown_call(kind: &str, mut fields: Fields<'_>) -> Block {
     fields.put("type", Value::String(kind.to_owned()));
     let value = Value::Object(fields.rest());
-    Ok(noted(BlockKind::Opaque { dialect: Dialect::OpenAiChat, value }, Extra::new(), "tool_calls"))
+    noted(BlockKind::Opaque { dialect: Dialect::OpenAiChat, value }, Extra::new(), "tool_calls")
 }
 
 fn result(mut fields: Fields<'_>, id: String, notes: Extra) -> Result<Message, Failure> {

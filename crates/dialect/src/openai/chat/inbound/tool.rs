@@ -5,7 +5,9 @@ use serde_json::Value;
 
 use super::part::{cache_marker, keep_rest};
 use crate::openai::chat::encode::write_choice;
+use crate::openai::custom;
 use crate::openai::fields::{At, Fields};
+use crate::openai::spelling::seal;
 
 /// Decodes the tools and the choice among them.
 pub(super) fn tools(fields: &mut Fields<'_>, chat: &mut Chat, notes: &mut Extra) -> Result<(), Failure> {
@@ -75,8 +77,10 @@ fn each<T>(
 fn tool(at: At<'_>, value: Value) -> Result<Tool, Failure> {
     let mut fields = Fields::of(at, value)?;
     let kind = fields.required_string("type")?;
-    if kind != "function" {
-        return opaque(kind, fields);
+    match kind.as_str() {
+        "function" => {}
+        "custom" => return custom(fields),
+        _ => return Ok(opaque(kind, fields)),
     }
     let inner = fields.required_object("function")?;
     let mut tool = function(Fields::new(at.field("function"), inner))?;
@@ -86,16 +90,26 @@ fn tool(at: At<'_>, value: Value) -> Result<Tool, Failure> {
     Ok(tool)
 }
 
-/// A custom (free-text) tool, one its server runs, or a kind yet to be invented.
-fn opaque(kind: String, mut fields: Fields<'_>) -> Result<Tool, Failure> {
+/// A tool whose input is free text: a function of one string to everybody else.
+fn custom(mut fields: Fields<'_>) -> Result<Tool, Failure> {
     let at = fields.at;
-    let name = match fields.peek("custom").and_then(|custom| custom.get("name")) {
-        Some(name) => name_in(at.field("custom"), Some(name))?,
-        None => kind.clone(),
-    };
+    let mut inner = Fields::new(at.field("custom"), fields.required_object("custom")?);
+    let name = inner.required_string("name")?;
+    let definition = inner.rest();
+    let description = definition.get("description").and_then(Value::as_str);
+    let description = custom::described(description, definition.get("format"));
+    let notes = Extra::from_iter([("custom".to_owned(), Value::Object(definition))]);
+    let kind = ToolKind::Function { schema: Some(custom::schema()) };
+    let cache = cache_marker(&mut fields);
+    Ok(Tool { name, description, kind, strict: None, cache, extra: seal(fields.rest(), notes) })
+}
+
+/// A tool that its server runs, or of a kind yet to be invented.
+fn opaque(kind: String, mut fields: Fields<'_>) -> Tool {
+    let name = kind.clone();
     fields.put("type", Value::String(kind));
     let kind = ToolKind::Opaque(Value::Object(fields.rest()));
-    Ok(Tool { name, description: None, kind, strict: None, cache: None, extra: Extra::new() })
+    Tool { name, description: None, kind, strict: None, cache: None, extra: Extra::new() }
 }
 
 fn function(mut fields: Fields<'_>) -> Result<Tool, Failure> {

@@ -14,6 +14,7 @@ use self::stream::Stream;
 use super::error;
 use super::inbound::ReplyOptions;
 use crate::framing::sse;
+use crate::openai::spelling::note;
 use crate::{ReplyEncoder, Whole};
 
 /// Which build answers: the dialect's clients compare it between calls with a seed.
@@ -41,6 +42,8 @@ struct Identity<'a> {
     id: String,
     created_s: u64,
     model: &'a str,
+    /// Tools whose input is free text.
+    custom: Vec<&'a str>,
 }
 
 impl Encoder {
@@ -56,7 +59,9 @@ impl Encoder {
 
 fn identity(call: &Call, created_s: u64) -> Identity<'_> {
     let id = format!("chatcmpl-{}", call.id.as_str().replace('-', ""));
-    Identity { id, created_s, model: &call.head.model }
+    let tools = call.chat().map(|chat| chat.tools.as_slice()).unwrap_or_default();
+    let custom = tools.iter().filter(|tool| note(&tool.extra, "custom").is_some());
+    Identity { id, created_s, model: &call.head.model, custom: custom.map(|tool| &*tool.name).collect() }
 }
 
 /// A body that cannot be decoded has failed before there is anything to encode.

@@ -6,6 +6,7 @@ use serde_json::json;
 use super::chunk::{Chunks, write_json};
 use super::{Identity, finish_word, usage};
 use crate::openai::chat::inbound::ReplyOptions;
+use crate::openai::custom::Unwrapper;
 
 /// A streamed reply under way.
 pub(super) struct Stream {
@@ -17,9 +18,10 @@ pub(super) struct Stream {
     blocks: Vec<Block>,
     tool_calls: u32,
     usage: Option<Usage>,
+    /// Tools whose input is free text.
+    custom: Vec<String>,
 }
 
-#[derive(Clone, Copy)]
 enum Block {
     Text,
     Thinking,
@@ -28,6 +30,11 @@ enum Block {
     ToolCall {
         index: u32,
         has_input: bool,
+    },
+    /// A call with free text.
+    CustomCall {
+        index: u32,
+        unwrapper: Unwrapper,
     },
     /// Nothing this dialect can show.
     Hidden,
@@ -43,6 +50,7 @@ impl Stream {
             blocks: Vec::new(),
             tool_calls: 0,
             usage: None,
+            custom: identity.custom.iter().map(|name| (*name).to_owned()).collect(),
         }
     }
 
@@ -96,6 +104,14 @@ impl Stream {
 
     fn tool_call(&mut self, id: &str, name: &str, out: &mut Vec<u8>) -> Block {
         let index = self.tool_calls;
+        if self.custom.iter().any(|custom| custom == name) {
+            let custom = json!({"name": name, "input": ""});
+            let delta =
+                json!({"tool_calls": [{"index": index, "id": id, "type": "custom", "custom": custom}]});
+            self.tool_calls += 1;
+            self.chunks.write(out, |out| write_json(out, &delta), &[], None);
+            return Block::CustomCall { index, unwrapper: Unwrapper::default() };
+        }
         let delta = if self.options.legacy_functions {
             // The older interface has room for one call.
             if index > 0 {
@@ -121,6 +137,10 @@ impl Stream {
                 *has_input |= !input.is_empty();
                 let index = *index;
                 self.arguments(index, &input, out);
+            }
+            (Block::CustomCall { index, unwrapper }, Delta::ToolInput(input)) => {
+                let (index, text) = (*index, unwrapper.feed(&input));
+                self.free_text(index, &text, out);
             }
             // Seals and vendors' own deltas have no place here.
             _ => {}
@@ -148,10 +168,25 @@ impl Stream {
         self.chunks.write(out, |out| write_json(out, &delta), &[], None);
     }
 
+    fn free_text(&self, index: u32, text: &str, out: &mut Vec<u8>) {
+        if !text.is_empty() {
+            let delta = json!({"tool_calls": [{"index": index, "custom": {"input": text}}]});
+            self.chunks.write(out, |out| write_json(out, &delta), &[], None);
+        }
+    }
+
     /// A call without arguments is an empty object to this dialect's clients.
     fn block_stop(&mut self, index: u32, out: &mut Vec<u8>) {
-        if let Some(Block::ToolCall { index, has_input: false }) = self.blocks.get(index as usize).copied() {
-            self.arguments(index, "{}", out);
+        match self.blocks.get_mut(index as usize) {
+            Some(Block::ToolCall { index, has_input: false }) => {
+                let index = *index;
+                self.arguments(index, "{}", out);
+            }
+            Some(Block::CustomCall { index, unwrapper }) => {
+                let (index, rest) = (*index, unwrapper.finish());
+                self.free_text(index, &rest, out);
+            }
+            _ => {}
         }
     }
 

@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use super::{Identity, SYSTEM_FINGERPRINT, finish_word, logprobs, usage};
 use crate::Whole;
 use crate::openai::chat::inbound::ReplyOptions;
+use crate::openai::custom;
 
 /// The response of a call that did not ask for a stream.
 pub(super) fn whole(completion: Completion, identity: &Identity<'_>, options: ReplyOptions) -> Whole {
@@ -17,7 +18,7 @@ pub(super) fn whole(completion: Completion, identity: &Identity<'_>, options: Re
     };
     let reason = completion.finish.clone().unwrap_or(FinishReason::EndTurn);
     let usage = usage(&completion.usage);
-    let message = message(completion, options);
+    let message = message(completion, identity, options);
     let finish = finish_word(&reason, message.get("refusal").is_some_and(Value::is_string), options);
     let body = json!({
         "id": identity.id,
@@ -32,7 +33,7 @@ pub(super) fn whole(completion: Completion, identity: &Identity<'_>, options: Re
     Whole { status: StatusCode::OK, headers, body: Bytes::from(body.to_string()) }
 }
 
-fn message(completion: Completion, options: ReplyOptions) -> Map<String, Value> {
+fn message(completion: Completion, identity: &Identity<'_>, options: ReplyOptions) -> Map<String, Value> {
     let (mut content, mut refusal, mut reasoning) = (None::<String>, None::<String>, None::<String>);
     let mut calls = Vec::new();
     let mut function_call = None;
@@ -41,6 +42,10 @@ fn message(completion: Completion, options: ReplyOptions) -> Map<String, Value> 
             BlockKind::Text(text) => content.get_or_insert_default().push_str(&text),
             BlockKind::Refusal(text) => refusal.get_or_insert_default().push_str(&text),
             BlockKind::Thinking { text, .. } => reasoning.get_or_insert_default().push_str(&text),
+            BlockKind::ToolUse { id, name, input, .. } if identity.custom.contains(&name.as_str()) => {
+                let custom = json!({"name": name, "input": custom::unwrap(&input)});
+                calls.push(json!({"id": id, "type": "custom", "custom": custom}));
+            }
             BlockKind::ToolUse { id, name, input, .. } => {
                 let arguments = if input.is_empty() { "{}" } else { &input };
                 let function = json!({"name": name, "arguments": arguments});

@@ -349,3 +349,38 @@ fn seen(events: Vec<Event>) -> (Vec<u8>, Option<Usage>, Option<FinishReason>) {
     }
     (bytes, usage, finish)
 }
+
+/// A call is over when its arguments are whole and another begins; one whose pieces
+/// alternate with another's stays open.
+#[test]
+fn s1_a_whole_call_is_closed_when_the_next_begins() {
+    let chunk = |index: u64, id: Option<&str>, arguments: &str| {
+        let mut call = json!({"index": index, "function": {"arguments": arguments}});
+        if let Some(id) = id {
+            call["id"] = id.into();
+            call["function"]["name"] = "f".into();
+        }
+        format!("data: {}\n\n", json!({"choices": [{"index": 0, "delta": {"tool_calls": [call]}}]}))
+    };
+    let stops = |pieces: &[String]| -> Vec<(usize, u32)> {
+        let mut stream = pieces.concat();
+        stream.push_str("data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"tool_calls\"}]}\n\ndata: [DONE]\n\n");
+        let events = decode(decoder(true, false), &[stream.as_bytes()]).expect("an answer");
+        let stops = events.iter().enumerate().filter_map(|(at, event)| match event {
+            Event::BlockStop { index } => Some((at, *index)),
+            _ => None,
+        });
+        stops.collect()
+    };
+    // Start, begin 0, two pieces; then 0 ends before 1 begins.
+    let whole =
+        stops(&[chunk(0, Some("a"), "{\"x\":\"}\\\""), chunk(0, None, "\"}"), chunk(1, Some("b"), "{}")]);
+    assert_eq!(whole, [(4, 0), (7, 1)]);
+    let alternating = stops(&[
+        chunk(0, Some("a"), "{\"x\":"),
+        chunk(1, Some("b"), "{\"y\":"),
+        chunk(0, None, "1}"),
+        chunk(1, None, "2}"),
+    ]);
+    assert_eq!(alternating, [(7, 0), (8, 1)]);
+}

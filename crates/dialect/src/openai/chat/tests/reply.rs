@@ -392,3 +392,29 @@ proptest! {
         prop_assert_eq!(streamed_content, kinds(std::mem::take(&mut from_whole.content)));
     }
 }
+
+#[test]
+fn t8_a_custom_tool_is_called_with_bare_text() {
+    let fields = || json!({"tools": [{"type": "custom", "custom": {"name": "f"}}]});
+    let mut events = vec![Event::Start { id: None }];
+    events.extend(tool(0, "call_a", r#"{"input":"*** \"Begin\"\n"}"#));
+    events.push(finish(FinishReason::ToolUse));
+    let calls: Vec<Value> = chunks(fields(), events.clone())
+        .iter()
+        .filter_map(|chunk| chunk.pointer("/choices/0/delta/tool_calls/0").cloned())
+        .collect();
+    assert_eq!(
+        calls[0],
+        json!({"index": 0, "id": "call_a", "type": "custom", "custom": {"name": "f", "input": ""}})
+    );
+    let said: String = calls[1..].iter().filter_map(|call| call["custom"]["input"].as_str()).collect();
+    assert_eq!(said, "*** \"Begin\"\n");
+    let whole = encoder(fields()).whole(gather(events));
+    let whole: Value = serde_json::from_slice(&whole.body).expect("JSON");
+    assert_eq!(
+        whole.pointer("/choices/0/message/tool_calls"),
+        Some(
+            &json!([{"id": "call_a", "type": "custom", "custom": {"name": "f", "input": "*** \"Begin\"\n"}}])
+        )
+    );
+}
