@@ -76,8 +76,8 @@ impl Parts {
         Ok(())
     }
 
-    /// What the server stands before.
-    pub(crate) fn gateway(self: &Arc<Self>, auth: Auth, responses: Responses) -> Gateway {
+    /// What the server stands before; `responses` is where it keeps those it is asked to.
+    pub(crate) fn gateway(self: &Arc<Self>, auth: Auth, responses: Option<Responses>) -> Gateway {
         let route = self.route.clone();
         let parts = Arc::clone(self);
         Gateway {
@@ -85,7 +85,7 @@ impl Parts {
             auth,
             cards: Arc::new(move || route.cards()),
             readiness: Arc::new(move || parts.not_ready()),
-            responses: Some(responses),
+            responses,
         }
     }
 

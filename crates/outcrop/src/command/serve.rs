@@ -38,7 +38,7 @@ async fn serve(arguments: cli::Serve) -> Outcome {
     let serving = server::serve(
         config.server.clone(),
         listeners,
-        parts.gateway(auth, responses.clone()),
+        parts.gateway(auth, Some(responses.clone())),
         shutdown.clone(),
     );
     let loading = {

@@ -31,7 +31,8 @@ impl Local {
         let listeners = Listeners::bind(&config.server, None).await.map_err(Exit::failed)?;
         let address = listeners.address();
         let (trigger, shutdown) = Trigger::new();
-        let task = tokio::spawn(server::serve(config.server, listeners, parts.gateway(Auth::Dev), shutdown));
+        let task =
+            tokio::spawn(server::serve(config.server, listeners, parts.gateway(Auth::Dev, None), shutdown));
         Ok(Self { address, trigger, task })
     }
 

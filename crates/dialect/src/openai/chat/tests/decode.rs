@@ -2,6 +2,7 @@
 
 use ::message::{BlockKind, ErrorKind, Event, Failure, FinishReason, Frame, Retry, Usage};
 use bytes::Bytes;
+use serde_json::json;
 
 use super::{decode, decoder, gather};
 
