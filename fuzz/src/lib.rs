@@ -53,6 +53,8 @@ pub fn request(dialect: Dialect, operation: Operation, body: &[u8]) {
     for (target, model) in [
         (Dialect::Anthropic, own),
         (Dialect::OpenAiChat, own),
+        (Dialect::OpenAiResponses, own),
+        (Dialect::OpenAiCompletions, own),
         (Dialect::BedrockConverse, own),
         (Dialect::BedrockConverse, "us.anthropic.claude-opus-4-6-v1"),
         (Dialect::BedrockConverse, "cohere.embed-v4:0"),
@@ -92,8 +94,15 @@ pub fn reply(target: Dialect, first: &[u8], second: &[u8]) {
     let sent = [first, second, b"\n\n"].concat();
     assert!(sent.starts_with(&forwarded.bytes) || is_renamed(&sent, &forwarded.bytes));
     let (events, ending) = whole;
-    let homes =
-        [Dialect::Anthropic, Dialect::OpenAiChat, Dialect::BedrockConverse, Dialect::Gemini, Dialect::Cohere];
+    let homes = [
+        Dialect::Anthropic,
+        Dialect::OpenAiChat,
+        Dialect::OpenAiResponses,
+        Dialect::OpenAiCompletions,
+        Dialect::BedrockConverse,
+        Dialect::Gemini,
+        Dialect::Cohere,
+    ];
     for home in homes {
         tell(home, events.clone(), ending.as_ref().err());
     }
@@ -103,6 +112,8 @@ pub fn reply(target: Dialect, first: &[u8], second: &[u8]) {
 fn plain(dialect: Dialect) -> &'static [u8] {
     match dialect {
         Dialect::BedrockConverse => br#"{"messages":[{"role":"user","content":[{"text":"hi"}]}]}"#,
+        Dialect::OpenAiResponses => br#"{"model":"m","stream":true,"input":"hi"}"#,
+        Dialect::OpenAiCompletions => br#"{"model":"m","stream":true,"prompt":"hi"}"#,
         Dialect::Gemini => br#"{"contents":[{"role":"user","parts":[{"text":"hi"}]}]}"#,
         _ => br#"{"model":"m","max_tokens":9,"stream":true,"messages":[{"role":"user","content":"hi"}]}"#,
     }
