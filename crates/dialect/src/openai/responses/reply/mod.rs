@@ -18,8 +18,14 @@ use crate::{ReplyEncoder, Whole};
 
 /// The encoder of a call's reply.
 pub fn encoder(call: &Call) -> Box<dyn ReplyEncoder> {
-    let created_s = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    Box::new(Encoder::new(call.clone(), created_s))
+    Box::new(Encoder::new(call.clone(), created_s(call)))
+}
+
+/// When the response was created: when its request was received. So whoever keeps a copy
+/// of what a client reads gives it the same time, however much later.
+fn created_s(call: &Call) -> u64 {
+    let received = SystemTime::now().checked_sub(call.received.elapsed());
+    received.and_then(|at| at.duration_since(UNIX_EPOCH).ok()).map_or(0, |since| since.as_secs())
 }
 
 /// The id under which the response to a call is known to its client.
@@ -85,8 +91,7 @@ impl ReplyEncoder for Encoder {
 
 /// The response to a call that nothing has come of yet.
 pub(super) fn queued(call: &Call) -> serde_json::Map<String, serde_json::Value> {
-    let created_s = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    let mut response = Settings::of(call, created_s).in_progress();
+    let mut response = Settings::of(call, created_s(call)).in_progress();
     response.insert("status".to_owned(), "queued".into());
     response
 }

@@ -323,3 +323,18 @@ fn the_request_is_echoed() {
     assert_eq!(answer["service_tier"], "default");
     assert_eq!(answer["id"], "resp_0b5e77");
 }
+
+/// A copy that is kept is made by another encoder, later.
+#[test]
+fn a_response_is_as_old_as_its_request() {
+    let mut call = call(&plain());
+    call.received =
+        std::time::Instant::now().checked_sub(std::time::Duration::from_secs(100)).expect("a late boot");
+    let created = |call: &message::Call| -> u64 {
+        let whole = crate::reply_encoder(call).whole(gather(answer(vec![], FinishReason::EndTurn)));
+        serde_json::from_slice::<Value>(&whole.body).expect("JSON")["created_at"].as_u64().expect("seconds")
+    };
+    let now =
+        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_secs();
+    assert!((99..=101).contains(&(now - created(&call))));
+}
