@@ -197,7 +197,12 @@ impl Responses {
 }
 
 /// Puts what is kept on disk, one after the other.
-async fn write(store: Store, mut writer: mpsc::Receiver<Write>, waiting: Arc<Mutex<Waiting>>, limits: Limits) {
+async fn write(
+    store: Store,
+    mut writer: mpsc::Receiver<Write>,
+    waiting: Arc<Mutex<Waiting>>,
+    limits: Limits,
+) {
     let mut writes = 0;
     while let Some(write) = writer.recv().await {
         let kept = match write {
@@ -209,8 +214,7 @@ async fn write(store: Store, mut writer: mpsc::Receiver<Write>, waiting: Arc<Mut
             }
         };
         let key = (Arc::clone(&kept.principal), kept.id.clone());
-        let is_current =
-            |waiting: &Waiting| waiting.get(&key).is_some_and(|now| Arc::ptr_eq(now, &kept));
+        let is_current = |waiting: &Waiting| waiting.get(&key).is_some_and(|now| Arc::ptr_eq(now, &kept));
         if !is_current(&waiting.lock().unwrap_or_else(PoisonError::into_inner)) {
             continue;
         }

@@ -1,3 +1,5 @@
+//! Keeping, finding, following and forgetting responses.
+
 use std::sync::Arc;
 
 use message::ErrorKind;
