@@ -7,8 +7,8 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use message::{Dialect, ErrorKind, Failure, RequestId, Retry};
 use serde_json::{Value, json};
 
-use crate::DIALECTS;
 use crate::wire::{call, target, timeless, unframe};
+use crate::{CLIENTS, DIALECTS};
 
 /// How a server of each dialect words a refusal: its body.
 fn refusal(server: Dialect, status: u16) -> Value {
@@ -70,7 +70,7 @@ fn e1_refusals_are_understood_and_told_in_the_clients_own_words() {
                 assert_eq!(failure.retry, Retry::After(Duration::from_secs(7)), "{server} {status}");
             }
             writeln!(table, "{server} {status} = {:?}: {failure}", failure.kind).unwrap();
-            for client in DIALECTS {
+            for client in CLIENTS {
                 let told = dialect::failure(client, &failure, &RequestId::new("r"));
                 if matches!(status, 429 | 503 | 529) {
                     let wait = told.headers.iter().find(|(name, _)| name == "retry-after");
@@ -101,7 +101,7 @@ fn s14_s18_failures_within_a_stream_end_it_in_the_clients_own_words() {
         ErrorKind::Internal,
     ] {
         let failure = Failure::new(kind, "so it is");
-        for client in DIALECTS {
+        for client in CLIENTS {
             let asked = call(client, &requests[client.name()], true).expect("a good request");
             let mut encoder = dialect::reply_encoder(&asked);
             let mut out = Vec::new();

@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use message::Dialect;
 use serde_json::{Value, json};
 
-use crate::DIALECTS;
 use crate::wire::{call, complete, decode, encode};
+use crate::{CLIENTS, DIALECTS};
 
 /// Every server's words, from the vendors' SDKs.
 const WORDS: [(Dialect, &[&str]); 6] = [
@@ -118,7 +118,7 @@ fn u1_u2_every_reason_has_its_word_in_every_dialect() {
         }
         for said in words {
             let mut row = Vec::new();
-            for client in DIALECTS {
+            for client in CLIENTS {
                 let asked = call(client, &requests[client.name()], false).expect("a good request");
                 let events = decode(server, &asked, reply(server, said).to_string().as_bytes())
                     .unwrap_or_else(|failure| panic!("{server} {said}: {failure}"));

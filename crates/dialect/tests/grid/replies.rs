@@ -5,9 +5,9 @@ use std::fmt::Write as _;
 use message::{Dialect, Event};
 use serde_json::{Value, json};
 
-use crate::DIALECTS;
 use crate::meaning;
 use crate::wire::{self, call, complete, decode, encode, stream, timeless, unframe};
+use crate::{CLIENTS, DIALECTS};
 
 const CASES: [(&str, &str); 5] = [
     ("text", include_str!("replies/text.json")),
@@ -63,7 +63,7 @@ fn replies_mean_to_the_client_what_the_server_answered() {
             let form = if streams { "stream" } else { "whole" };
             let mut golden = String::new();
             for server in DIALECTS {
-                for client in DIALECTS {
+                for client in CLIENTS {
                     let cell = format!("{server} → {client}");
                     let asked = asking(client, streams);
                     let events = decode(server, &asked, &reply(&case, server, streams))
@@ -154,7 +154,7 @@ fn s14_a_cut_reply_is_never_a_whole_one() {
         if server == Dialect::OpenAiChat {
             bytes.truncate(bytes.len() - "data: [DONE]\n\n".len());
         }
-        for client in DIALECTS {
+        for client in CLIENTS {
             let asked = asking(client, true);
             let mut decoder = wire::target(server).decoder(&asked, false);
             let mut encoder = dialect::reply_encoder(&asked);

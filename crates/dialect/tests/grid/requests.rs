@@ -8,9 +8,9 @@ use http::HeaderMap;
 use message::{Dialect, Dropped, Failure};
 use serde_json::{Map, Value, json};
 
-use crate::DIALECTS;
 use crate::meaning;
 use crate::wire::{call, model, target};
+use crate::{CLIENTS, DIALECTS};
 
 const CASES: [(&str, &str); 13] = [
     ("cache", include_str!("requests/cache.json")),
@@ -131,7 +131,7 @@ fn requests_mean_to_the_server_what_the_client_said() {
         let bodies: BTreeMap<String, Value> = serde_json::from_str(text).expect("JSON");
         let mut golden = String::new();
         let mut outcome = String::new();
-        for client in DIALECTS {
+        for client in CLIENTS {
             for server in DIALECTS {
                 let cell = format!("{client} → {server}");
                 match send(client, server, &bodies[client.name()]) {

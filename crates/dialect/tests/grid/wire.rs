@@ -129,11 +129,31 @@ pub(crate) fn unframe(dialect: Dialect, bytes: &[u8]) -> Value {
 
 /// A server's reply → events.
 pub(crate) fn decode(server: Dialect, call: &Call, reply: &[u8]) -> Result<Vec<Event>, Failure> {
+    let (server, reply) = match server {
+        Dialect::BedrockInvoke => (Dialect::Anthropic, unwrapped(call, reply)),
+        server => (server, reply.to_vec()),
+    };
     let mut decoder = target(server).decoder(call, false);
     let mut events = Vec::new();
-    decoder.feed(Bytes::copy_from_slice(reply), &mut events)?;
+    decoder.feed(reply.into(), &mut events)?;
     decoder.finish(&mut events)?;
     Ok(events)
+}
+
+/// What Anthropic's SDK for Bedrock makes of an InvokeModel reply: an exception is an error
+/// event, and the rest as its own service sends it.
+fn unwrapped(call: &Call, reply: &[u8]) -> Vec<u8> {
+    if !call.head.stream {
+        return reply.to_vec();
+    }
+    let mut out = Vec::new();
+    for event in unframe(Dialect::BedrockInvoke, reply).as_array().expect("events") {
+        let (name, event) = (event[0].as_str(), &event[1]);
+        let error = json!({"type": "error", "error": {"type": "api_error", "message": event["message"]}});
+        let event = if name == Some("chunk") { event } else { &error };
+        sse::write_event(&mut out, event["type"].as_str(), event.to_string().as_bytes());
+    }
+    out
 }
 
 /// Events → the client's bytes, in the form it asked for.
