@@ -41,6 +41,10 @@ pub(crate) struct Options {
     /// How long each target runs.
     #[arg(long, default_value_t = 60)]
     seconds: u64,
+    /// What the search begins from: the same seed goes the same way, as far as it gets in
+    /// its time. 0: a new one every time.
+    #[arg(long, default_value_t = 0)]
+    seed: u32,
     /// Only this target (may be given several times); all if there is none.
     #[arg(long)]
     target: Vec<String>,
@@ -68,7 +72,7 @@ fn run(options: &Options) -> io::Result<bool> {
     let worker = || {
         let mut clean = true;
         while let Some(target) = next() {
-            let outcome = fuzz(&root, &programs, &target, options.seconds)?;
+            let outcome = fuzz(&root, &programs, &target, options)?;
             outcome.report(&target);
             clean &= outcome.finding.is_none();
         }
@@ -136,7 +140,7 @@ struct Outcome {
 }
 
 /// Runs one target over its growing corpus (ours alone) and its seeds (committed).
-fn fuzz(root: &Path, programs: &Path, target: &str, seconds: u64) -> io::Result<Outcome> {
+fn fuzz(root: &Path, programs: &Path, target: &str, options: &Options) -> io::Result<Outcome> {
     let corpus = root.join("fuzz/corpus").join(target);
     let seeds = root.join("fuzz/seeds").join(target);
     let artifacts = root.join("fuzz/artifacts").join(target);
@@ -152,7 +156,8 @@ fn fuzz(root: &Path, programs: &Path, target: &str, seconds: u64) -> io::Result<
     }
     let output = command
         .arg(format!("-artifact_prefix={}/", artifacts.display()))
-        .arg(format!("-max_total_time={seconds}"))
+        .arg(format!("-max_total_time={}", options.seconds))
+        .arg(format!("-seed={}", options.seed))
         .arg(format!("-max_len={INPUT_BYTES_MAX}"))
         .arg(format!("-timeout={INPUT_TIMEOUT_S}"))
         .arg(format!("-rss_limit_mb={MEMORY_MIB_MAX}"))

@@ -80,8 +80,8 @@ enum Write {
     Flush(oneshot::Sender<()>),
 }
 
-/// What is kept and not yet on disk, by whose it is and its id.
-type Waiting = HashMap<(Arc<str>, String), Arc<Kept>>;
+/// What is kept and not yet on disk, by whose it is and its id; `None`: forgotten since.
+type Waiting = HashMap<(Arc<str>, String), Option<Arc<Kept>>>;
 
 /// The kept responses of one store. Cheap to clone.
 #[derive(Clone)]
@@ -125,7 +125,7 @@ impl Responses {
             return;
         };
         let kept = Arc::new(kept);
-        self.waiting().insert((Arc::clone(&kept.principal), kept.id.clone()), Arc::clone(&kept));
+        self.waiting().insert((Arc::clone(&kept.principal), kept.id.clone()), Some(Arc::clone(&kept)));
         place.send(Write::Keep(kept));
     }
 
@@ -134,8 +134,8 @@ impl Responses {
     /// # Errors
     /// [`Internal`](ErrorKind::Internal) when the store fails.
     pub async fn get(&self, principal: &Arc<str>, id: &str) -> Result<Option<Arc<Kept>>, Failure> {
-        if let Some(kept) = self.waiting().get(&(Arc::clone(principal), id.to_owned())) {
-            return Ok(Some(Arc::clone(kept)));
+        if let Some(waiting) = self.waiting().get(&(Arc::clone(principal), id.to_owned())) {
+            return Ok(waiting.clone());
         }
         let row = self.store.responses().get(principal, id, now_s()).await.map_err(Failure::internal)?;
         Ok(row.map(|row| {
@@ -176,8 +176,12 @@ impl Responses {
     /// # Errors
     /// [`Internal`](ErrorKind::Internal) when the store fails.
     pub async fn forget(&self, principal: &Arc<str>, id: &str) -> Result<bool, Failure> {
-        // The writer skips what is no longer waited for.
-        let waited = self.waiting().remove(&(Arc::clone(principal), id.to_owned())).is_some();
+        // Until the writer has come by, it must not be found on disk either.
+        let waited = match self.waiting().get_mut(&(Arc::clone(principal), id.to_owned())) {
+            Some(waiting) if waiting.is_none() => return Ok(false),
+            Some(waiting) => waiting.take().is_some(),
+            None => false,
+        };
         let stored = self.store.responses().delete(principal, id).await.map_err(Failure::internal)?;
         Ok(waited || stored)
     }
@@ -192,8 +196,12 @@ impl Responses {
     }
 
     fn waiting(&self) -> std::sync::MutexGuard<'_, Waiting> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.waiting)
     }
+}
+
+fn lock(waiting: &Mutex<Waiting>) -> std::sync::MutexGuard<'_, Waiting> {
+    waiting.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Puts what is kept on disk, one after the other.
@@ -214,25 +222,11 @@ async fn write(
             }
         };
         let key = (Arc::clone(&kept.principal), kept.id.clone());
-        let is_current = |waiting: &Waiting| waiting.get(&key).is_some_and(|now| Arc::ptr_eq(now, &kept));
-        if !is_current(&waiting.lock().unwrap_or_else(PoisonError::into_inner)) {
-            continue;
-        }
-        if let Err(error) = put(&store, &kept, limits).await {
+        let current = Fate::of(&kept, &key, &lock(&waiting)) == Fate::Current;
+        if current && let Err(error) = put(&store, &kept, limits).await {
             tracing::error!(id = kept.id, %error, "a response could not be kept");
         }
-        let forgotten = {
-            let mut waiting = waiting.lock().unwrap_or_else(PoisonError::into_inner);
-            let forgotten = !waiting.contains_key(&key);
-            if is_current(&waiting) {
-                waiting.remove(&key);
-            }
-            forgotten
-        };
-        // It was forgotten while it was being written.
-        if forgotten && let Err(error) = store.responses().delete(&kept.principal, &kept.id).await {
-            tracing::error!(id = kept.id, %error, "a response could not be forgotten");
-        }
+        settle(&store, &waiting, &key, &kept).await;
         if writes % WRITES_PER_PRUNE == 0 {
             let bytes_max = i64::try_from(limits.bytes_max).unwrap_or(i64::MAX);
             if let Err(error) = store.responses().prune(now_s(), bytes_max).await {
@@ -240,6 +234,50 @@ async fn write(
             }
         }
         writes += 1;
+    }
+}
+
+/// What became of a response while its write waited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    /// It is what shall be kept.
+    Current,
+    /// It was forgotten.
+    Forgotten,
+    /// Another write behind this one has its last word, or has had it.
+    Newer,
+}
+
+impl Fate {
+    fn of(kept: &Arc<Kept>, key: &(Arc<str>, String), waiting: &Waiting) -> Self {
+        match waiting.get(key) {
+            Some(Some(now)) if Arc::ptr_eq(now, kept) => Self::Current,
+            Some(None) => Self::Forgotten,
+            _ => Self::Newer,
+        }
+    }
+}
+
+/// Ends the wait for one write: what was forgotten meanwhile is taken from disk again.
+async fn settle(store: &Store, waiting: &Mutex<Waiting>, key: &(Arc<str>, String), kept: &Arc<Kept>) {
+    {
+        let mut waiting = lock(waiting);
+        match Fate::of(kept, key, &waiting) {
+            Fate::Current => {
+                waiting.remove(key);
+                return;
+            }
+            Fate::Newer => return,
+            Fate::Forgotten => {}
+        }
+    }
+    if let Err(error) = store.responses().delete(&kept.principal, &kept.id).await {
+        tracing::error!(id = kept.id, %error, "a response could not be forgotten");
+    }
+    // Unless it is kept anew: then that write is still to come.
+    let mut waiting = lock(waiting);
+    if Fate::of(kept, key, &waiting) == Fate::Forgotten {
+        waiting.remove(key);
     }
 }
 

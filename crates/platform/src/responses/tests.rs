@@ -46,9 +46,31 @@ async fn what_is_forgotten_stays_forgotten() {
     // Perhaps before it was written, perhaps after.
     assert!(responses.forget(&principal, "resp_1").await.unwrap());
     assert!(!responses.forget(&principal, "resp_1").await.unwrap());
+    assert_eq!(responses.get(&principal, "resp_1").await.unwrap(), None);
     responses.keep(kept("key_a", "resp_2", None));
     responses.flush().await;
     assert_eq!(responses.get(&principal, "resp_1").await.unwrap(), None);
+    assert!(responses.waiting().is_empty());
+}
+
+/// The writer may be at any point of its work when a response is forgotten; the store is
+/// asked in between, as another call would.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_forgotten_response_never_comes_back() {
+    let directory = tempfile::tempdir().unwrap();
+    let principal: Arc<str> = "key_a".into();
+    let responses = responses(&directory).await;
+    for id in 0..100 {
+        let id = format!("resp_{id}");
+        responses.keep(kept("key_a", &id, None));
+        for _ in 0..id.len() {
+            tokio::task::yield_now().await;
+        }
+        assert!(responses.forget(&principal, &id).await.unwrap());
+        assert_eq!(responses.get(&principal, &id).await.unwrap(), None, "{id}");
+    }
+    responses.flush().await;
+    assert!(responses.waiting().is_empty());
 }
 
 #[tokio::test]

@@ -19,7 +19,7 @@ use crate::framing::sse::{EVENT_BYTES_MAX, Parser};
 
 /// Forwards a stream of server-sent events.
 pub(super) fn events() -> impl ReplyDecoder {
-    Stream::new(Events { has_text: false })
+    Stream::new(Events::default())
 }
 
 /// Forwards a stream that is one growing array.
@@ -124,22 +124,43 @@ impl<C: Chunks> ReplyDecoder for Stream<C> {
 }
 
 /// Server-sent events end with a blank line.
+#[derive(Default)]
 struct Events {
-    /// The line being read has text.
-    has_text: bool,
+    /// What the line being read began with, in the pieces before.
+    line: Line,
+}
+
+/// As much of a line as tells whether it is blank.
+#[derive(Clone, Copy, Default, PartialEq)]
+enum Line {
+    #[default]
+    Empty,
+    /// A carriage return and nothing else: blank, if it ends here.
+    Return,
+    Text,
+}
+
+impl Line {
+    fn and(self, more: &[u8]) -> Self {
+        match (self, more) {
+            (_, b"") => self,
+            (Self::Empty, b"\r") => Self::Return,
+            _ => Self::Text,
+        }
+    }
 }
 
 impl Chunks for Events {
     fn next(&mut self, piece: &[u8]) -> Option<usize> {
         let mut start = 0;
         for newline in memchr_iter(b'\n', piece) {
-            let blank = !mem::take(&mut self.has_text) && is_blank(&piece[start..newline]);
+            let line = mem::take(&mut self.line).and(&piece[start..newline]);
             start = newline + 1;
-            if blank {
+            if line != Line::Text {
                 return Some(start);
             }
         }
-        self.has_text |= !is_blank(&piece[start..]);
+        self.line = self.line.and(&piece[start..]);
         None
     }
 
@@ -148,10 +169,6 @@ impl Chunks for Events {
         parser.push(Bytes::from([chunk, b"\n\n"].concat()));
         Ok(parser.next().map_err(nonsense)?.map(|event| event.data))
     }
-}
-
-fn is_blank(line: &[u8]) -> bool {
-    matches!(line, b"" | b"\r")
 }
 
 /// Items of an array end where their brace closes; the array where its bracket does.

@@ -44,6 +44,23 @@ fn r4_s8_a_stream_gives_its_blocks_seals_and_calls() {
     assert_eq!(completion.id.as_deref(), Some("r-1"));
 }
 
+/// Found by fuzzing: a line of two carriage returns is none of the blank ones, wherever it
+/// is cut.
+#[test]
+fn a_line_cut_between_carriage_returns_is_one_line() {
+    let stream = b"\r\r\n\r\n";
+    let bytes = |pieces: &[&[u8]]| {
+        let call = asking(Operation::Chat, true, "alt=sse");
+        let (events, ending) = read(decoder(&call, true), pieces);
+        (forwarded(&events).0, ending)
+    };
+    let whole = bytes(&[stream]);
+    for cut in 0..=stream.len() {
+        let (first, second) = stream.split_at(cut);
+        assert_eq!(bytes(&[first, second]), whole, "cut at {cut}");
+    }
+}
+
 #[test]
 fn cut_at_every_byte_a_reply_is_the_same() {
     let chunks = thinking_and_tools();
