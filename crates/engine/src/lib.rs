@@ -18,6 +18,7 @@
 
 mod backend;
 mod config;
+mod dropped;
 mod embed;
 mod engine;
 mod error;

@@ -3,14 +3,13 @@
 
 use std::sync::Arc;
 
-use message::{
-    BlockKind, Chat, Dropped, ErrorKind, Failure, FinishReason, OutputFormat, ToolChoice, ToolKind, said,
-};
+use message::{Chat, Dropped, ErrorKind, Failure, FinishReason, OutputFormat, ToolChoice, ToolKind};
 use serde_json::json;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 use crate::SamplingDefaults;
 use crate::backend::LoadedModel;
+use crate::dropped;
 use crate::grammar::{Ask, Before, CallSchema, Constraint, Grammars, Rules, Shape};
 use crate::output::{Begins, Writer};
 use crate::sampler::{Sampler, SamplingParams};
@@ -22,8 +21,6 @@ use crate::vocabulary::{Tokenize, Vocabulary};
 /// Most stop strings, and bytes in each: OpenAI allows 4, Converse 4, Anthropic more.
 const MAX_STOPS: usize = 64;
 const MAX_STOP_BYTES: usize = 1024;
-/// Most dropped fields told to the caller: they travel in a header.
-const MAX_DROPPED: usize = 32;
 /// Most alternatives reported per token (OpenAI's limit).
 const MAX_TOP_LOGPROBS: u8 = 20;
 
@@ -42,8 +39,9 @@ pub(crate) struct Requests {
 }
 
 impl Requests {
-    /// How many tokens a conversation has.
+    /// How many tokens a conversation has, if it would be answered.
     pub(crate) fn count(&self, chat: &Chat) -> Result<u64, Failure> {
+        check(chat)?;
         Ok(self.read(chat)?.0.tokens.len() as u64)
     }
 
@@ -205,28 +203,7 @@ impl Requests {
 
     /// What of a call has no meaning here, for the caller to know.
     pub(crate) fn dropped(&self, chat: &Chat) -> Vec<Dropped> {
-        const UNKNOWN: &str = "unknown to models served here";
-        const THINKS_NOT: &str = "this model was not taught to think before it answers";
-        const SEALED: &str = "only its maker can read it";
-        let dropped = |path: String, why| Dropped { path, why };
-        let top = said(&chat.extra).map(|name| dropped(name.to_owned(), UNKNOWN));
-        let thinks = self.template.thought().is_some();
-        let reasoning = (!thinks && wants_thinking(chat) == Some(true))
-            .then(|| dropped("reasoning".to_owned(), THINKS_NOT));
-        let messages = chat.messages.iter().enumerate().flat_map(|(at, message)| {
-            let fields =
-                said(&message.extra).map(move |name| dropped(format!("messages.{at}.{name}"), UNKNOWN));
-            let sealed = message.content.iter().enumerate();
-            let sealed = sealed
-                .filter(|(_, block)| matches!(block.kind, BlockKind::RedactedThinking(_)))
-                .map(move |(block, _)| dropped(format!("messages.{at}.content.{block}"), SEALED));
-            fields.chain(sealed)
-        });
-        let tools = chat.tools.iter().enumerate();
-        let tools = tools.flat_map(|(at, tool)| {
-            said(&tool.extra).map(move |name| dropped(format!("tools.{at}.{name}"), UNKNOWN))
-        });
-        top.chain(reasoning).chain(messages).chain(tools).take(MAX_DROPPED).collect()
+        dropped::read(chat, self.template.thought().is_some())
     }
 
     fn prompt(&self, text: &str) -> Prompt {

@@ -14,6 +14,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::expect_used, reason = "tests")]
 
 mod failures;
+mod features;
 mod fidelity;
 mod finish;
 mod meaning;
