@@ -76,6 +76,7 @@ fn grow(block: &mut Block, delta: Delta, all_logprobs: &mut Vec<TokenLogprob>) {
             signature.get_or_insert_default().push_str(&seal);
         }
         (BlockKind::ToolUse { input, .. }, Delta::ToolInput(more)) => input.push_str(&more),
+        (BlockKind::Text(_), Delta::Citation(citation)) => block.citations.push(*citation),
         (_, Delta::Opaque(value)) => extend(&mut block.extra, value),
         _ => {}
     }

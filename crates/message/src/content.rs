@@ -1,8 +1,10 @@
 //! What a turn is made of.
 
+use std::fmt;
+
 use serde_json::{Map, Value};
 
-use crate::Dialect;
+use crate::{Citation, Dialect, SearchResult};
 
 /// Fields a dialect has and the hub does not, kept for that dialect.
 pub type Extra = Map<String, Value>;
@@ -28,12 +30,14 @@ pub fn said(extra: &Extra) -> impl Iterator<Item = &str> {
 }
 
 /// One piece of content, with what applies to any piece.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct Block {
     /// The content.
     pub kind: BlockKind,
     /// The prompt up to and including this block should be cached.
     pub cache: Option<CacheMarker>,
+    /// What a text of the model's rests on.
+    pub citations: Vec<Citation>,
     /// Unknown fields of the block.
     pub extra: Extra,
 }
@@ -41,7 +45,7 @@ pub struct Block {
 impl Block {
     /// A block without a cache marker or unknown fields.
     pub fn new(kind: BlockKind) -> Self {
-        Self { kind, cache: None, extra: Extra::new() }
+        Self { kind, cache: None, citations: Vec::new(), extra: Extra::new() }
     }
 
     /// A text block.
@@ -56,6 +60,34 @@ impl Block {
             _ => None,
         }
     }
+
+    /// What of the block is about citing sources: the fields that a target loses that
+    /// cites none, in the words of the dialects that have them.
+    pub fn citing(&self) -> impl Iterator<Item = &'static str> {
+        let (context, citations) = match &self.kind {
+            BlockKind::Document(Document { context, citations, .. }) => {
+                (context.as_ref().is_some_and(|context| !context.is_empty()), *citations == Some(true))
+            }
+            _ => (false, !self.citations.is_empty()),
+        };
+        [("context", context), ("citations", citations)]
+            .into_iter()
+            .filter(|(_, said)| *said)
+            .map(|(name, _)| name)
+    }
+}
+
+impl fmt::Debug for Block {
+    /// Citations only where there are some: few blocks have any.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { kind, cache, citations, extra } = self;
+        let mut shown = f.debug_struct("Block");
+        shown.field("kind", kind).field("cache", cache);
+        if !citations.is_empty() {
+            shown.field("citations", citations);
+        }
+        shown.field("extra", extra).finish()
+    }
 }
 
 /// The kinds of content.
@@ -66,7 +98,9 @@ pub enum BlockKind {
     /// A picture.
     Image(Media),
     /// A PDF, spreadsheet, text file and the like.
-    Document(Media),
+    Document(Document),
+    /// Something the client found, which the answer can cite.
+    SearchResult(SearchResult),
     /// Sound.
     Audio(Media),
     /// A film.
@@ -133,6 +167,23 @@ pub struct Media {
     pub name: Option<String>,
     /// Where the bytes are.
     pub source: MediaSource,
+}
+
+/// A file given to be read.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Document {
+    /// The file.
+    pub media: Media,
+    /// What the client says about it; read, but not cited.
+    pub context: Option<String>,
+    /// Whether the answer should cite it. `None`: the client did not say.
+    pub citations: Option<bool>,
+}
+
+impl From<Media> for Document {
+    fn from(media: Media) -> Self {
+        Self { media, context: None, citations: None }
+    }
 }
 
 /// Where a file's bytes are.

@@ -8,7 +8,7 @@
 use bytes::Bytes;
 use serde_json::Value;
 
-use crate::{Dialect, Ranked, Usage};
+use crate::{Citation, Dialect, Ranked, Usage};
 
 /// One piece of an answer.
 #[derive(Debug, Clone, PartialEq)]
@@ -97,7 +97,9 @@ pub enum Delta {
     Signature(String),
     /// A piece of a tool call's arguments: JSON text, cut anywhere.
     ToolInput(String),
-    /// Something only its home dialect understands (a citation).
+    /// A place that the text so far, or the part of it that the citation names, rests on.
+    Citation(Box<Citation>),
+    /// Something only its home dialect understands.
     Opaque(Value),
 }
 

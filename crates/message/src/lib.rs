@@ -8,6 +8,7 @@
 
 mod call;
 mod chat;
+mod citation;
 mod completion;
 mod content;
 mod credential;
@@ -24,8 +25,11 @@ mod usage;
 
 pub use call::{Call, Decode, Dialect, Head, NewCall, Operation, Principal, RequestId};
 pub use chat::{Chat, Effort, Message, OutputFormat, Reasoning, Role, Sampling};
+pub use citation::{Citation, CitationSource, SearchResult, Span};
 pub use completion::Completion;
-pub use content::{Block, BlockKind, CacheMarker, Extra, Media, MediaSource, SPELLING, ToolOrigin, said};
+pub use content::{
+    Block, BlockKind, CacheMarker, Document, Extra, Media, MediaSource, SPELLING, ToolOrigin, said,
+};
 pub use credential::{Credential, Presigned, Secret, SignedRequest};
 pub use embed::{Embed, EmbedInput, EmbedPurpose, Truncate};
 pub use event::{BlockHead, Delta, Event, FinishReason, Frame, Seen, TokenLogprob, TopLogprob};

@@ -1,17 +1,19 @@
 //! Content blocks ⇄ the hub's [`Block`]s, both ways.
 //!
-//! Kinds without a field of their own in the hub (server tools and their results, search
-//! results, compaction …) are carried whole as [`BlockKind::Opaque`], as are kinds this
+//! Kinds without a field of their own in the hub (server tools and their results,
+//! compaction …) are carried whole as [`BlockKind::Opaque`], as are kinds this
 //! version does not know. Source: `content_block_param.py` and its beta sibling of the
 //! Python SDK `anthropic` 2.12.0, read 2026-11-22.
 
 use message::{
-    Block, BlockKind, CacheMarker, Dialect, Extra, Failure, Media, MediaSource, SPELLING, ToolOrigin,
+    Block, BlockKind, CacheMarker, Citation, Dialect, Document, Extra, Failure, Media, MediaSource, SPELLING,
+    SearchResult, ToolOrigin,
 };
 use serde::ser::{Error, Serialize, SerializeMap, Serializer};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
+use super::citation;
 use super::fields::{Fields, Path, each, expected};
 
 /// Content as it is written: a bare string, or a list of blocks.
@@ -44,6 +46,7 @@ pub(super) fn block(value: Value, at: &Path<'_>) -> Result<Block, Failure> {
         "text" => text,
         "image" => image,
         "document" => document,
+        "search_result" => search_result,
         "tool_use" => tool_use,
         "tool_result" => tool_result,
         "thinking" => thinking,
@@ -54,7 +57,23 @@ pub(super) fn block(value: Value, at: &Path<'_>) -> Result<Block, Failure> {
     fields.take("type");
     let kind = read(&mut fields, at)?;
     let cache = cache(&mut fields, at)?;
-    Ok(Block { kind, cache, extra: fields.rest() })
+    let cited = matches!(kind, BlockKind::Text(_)).then(|| cited(&mut fields)).flatten();
+    let mut extra = fields.rest();
+    let mut citations = Vec::new();
+    if let Some((read, written)) = cited {
+        extra.insert(SPELLING.to_owned(), json!({"citations": written}));
+        citations = read;
+    }
+    Ok(Block { kind, cache, citations, extra })
+}
+
+/// The citations of a text, and how they were written; `None` if it has none, or one that
+/// this version does not know: then the field stays as it is.
+fn cited(fields: &mut Fields<'_>) -> Option<(Vec<Citation>, Value)> {
+    let items = fields.peek("citations")?.as_array().filter(|items| !items.is_empty())?;
+    let read: Vec<Citation> =
+        items.iter().cloned().map(|item| citation::read(item).ok()).collect::<Option<_>>()?;
+    Some((read, fields.take("citations")?))
 }
 
 /// The whole value is kept; its cache marker is also shown to whoever looks for markers.
@@ -65,7 +84,7 @@ fn opaque(value: Value, at: &Path<'_>) -> Result<Block, Failure> {
         Some(marker) => cache(&mut Fields::of(json!({"cache_control": marker}), at)?, at)?,
     };
     let kind = BlockKind::Opaque { dialect: Dialect::Anthropic, value };
-    Ok(Block { kind, cache, extra: Extra::new() })
+    Ok(Block { cache, ..Block::new(kind) })
 }
 
 /// Reads `cache_control`. What a [`CacheMarker`] cannot hold (a scope) keeps the field.
@@ -98,7 +117,37 @@ fn image(fields: &mut Fields<'_>, at: &Path<'_>) -> Result<BlockKind, Failure> {
 fn document(fields: &mut Fields<'_>, at: &Path<'_>) -> Result<BlockKind, Failure> {
     let mut media = media(fields, at)?;
     media.name = fields.string("title")?;
-    Ok(BlockKind::Document(media))
+    let context = fields.string("context")?;
+    let citations = citable(fields, at)?;
+    Ok(BlockKind::Document(Document { media, context, citations }))
+}
+
+fn search_result(fields: &mut Fields<'_>, at: &Path<'_>) -> Result<BlockKind, Failure> {
+    let source = fields.required_string("source")?;
+    let title = fields.required_string("title")?;
+    let here = Path::Key(at, "content");
+    let content = match fields.take("content") {
+        Some(Value::Array(items)) => each(items, &here, block)?,
+        Some(other) => return Err(expected(&here, "an array of text blocks", &other)),
+        None => return Err(fields.missing("content")),
+    };
+    if let Some(place) = content.iter().position(|piece| piece.as_text().is_none()) {
+        return Err(Path::Index(&here, place).fail("a search result holds text only"));
+    }
+    let citations = citable(fields, at)?;
+    Ok(BlockKind::SearchResult(SearchResult { source, title, content, citations }))
+}
+
+/// Reads `citations` of something that may be cited: whether it should be.
+fn citable(fields: &mut Fields<'_>, at: &Path<'_>) -> Result<Option<bool>, Failure> {
+    let Some(value) = fields.take("citations") else { return Ok(None) };
+    let here = Path::Key(at, "citations");
+    let mut config = Fields::of(value, &here)?;
+    let enabled = config.boolean("enabled")?;
+    if let Some(rest) = config.remainder() {
+        fields.keep("citations", rest);
+    }
+    Ok(enabled)
 }
 
 fn media(fields: &mut Fields<'_>, at: &Path<'_>) -> Result<Media, Failure> {
@@ -152,29 +201,47 @@ pub(super) struct Wire<T>(pub(super) T);
 
 impl Serialize for Wire<&Block> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Block { kind, cache, extra } = self.0;
+        let Block { kind, cache, citations, extra } = self.0;
         if let BlockKind::Opaque { dialect: Dialect::Anthropic, value } = kind {
             return value.serialize(serializer);
         }
         let mut map = serializer.serialize_map(None)?;
-        let mut written = None;
+        let mut written: &[&str] = &[];
         match kind {
             BlockKind::Text(text) | BlockKind::Refusal(text) => {
                 map.serialize_entry("type", "text")?;
                 map.serialize_entry("text", text)?;
+                if let Some(spelt) = extra.get(SPELLING).and_then(|notes| notes.get("citations")) {
+                    map.serialize_entry("citations", spelt)?;
+                } else if !citations.is_empty() {
+                    let citations: Vec<Value> = citations.iter().filter_map(citation::write).collect();
+                    map.serialize_entry("citations", &citations)?;
+                }
             }
             BlockKind::Image(media) => {
                 map.serialize_entry("type", "image")?;
                 map.serialize_entry("source", &Source { media, rest: extra.get("source") })?;
-                written = Some("source");
+                written = &["source"];
             }
-            BlockKind::Document(media) => {
+            BlockKind::Document(Document { media, context, citations }) => {
                 map.serialize_entry("type", "document")?;
                 map.serialize_entry("source", &Source { media, rest: extra.get("source") })?;
-                written = Some("source");
+                written = &["source", "citations"];
                 if let Some(title) = &media.name {
                     map.serialize_entry("title", title)?;
                 }
+                if let Some(context) = context {
+                    map.serialize_entry("context", context)?;
+                }
+                write_citable(&mut map, *citations, extra)?;
+            }
+            BlockKind::SearchResult(SearchResult { source, title, content, citations }) => {
+                map.serialize_entry("type", "search_result")?;
+                map.serialize_entry("source", source)?;
+                map.serialize_entry("title", title)?;
+                map.serialize_entry("content", &Wire(content.as_slice()))?;
+                written = &["citations"];
+                write_citable(&mut map, *citations, extra)?;
             }
             BlockKind::ToolUse { id, name, input, .. } => {
                 map.serialize_entry("type", "tool_use")?;
@@ -230,14 +297,25 @@ pub(super) fn write_content<M: SerializeMap>(
     }
 }
 
-/// Writes a cache marker and what home kept, but for the field `written` already.
+/// Writes `citations` of something that may be cited.
+fn write_citable<M: SerializeMap>(map: &mut M, enabled: Option<bool>, extra: &Extra) -> Result<(), M::Error> {
+    let rest = extra.get("citations");
+    let Some(enabled) = enabled else {
+        return rest.map_or(Ok(()), |rest| map.serialize_entry("citations", rest));
+    };
+    let mut config = Extra::from_iter([("enabled".to_owned(), enabled.into())]);
+    config.extend(rest.and_then(Value::as_object).cloned().unwrap_or_default());
+    map.serialize_entry("citations", &config)
+}
+
+/// Writes a cache marker and what home kept, but for the fields `written` already.
 pub(super) fn write_marked<M: SerializeMap>(
     map: &mut M,
     cache: Option<&CacheMarker>,
     extra: &Extra,
-    written: Option<&str>,
+    written: &[&str],
 ) -> Result<(), M::Error> {
-    let Some(CacheMarker { ttl }) = cache else { return write_extra(map, extra, &[written]) };
+    let Some(CacheMarker { ttl }) = cache else { return write_extra(map, extra, written) };
     let mut control = json!({"type": EPHEMERAL});
     if let Some(ttl) = ttl {
         control["ttl"] = ttl.as_str().into();
@@ -248,17 +326,17 @@ pub(super) fn write_marked<M: SerializeMap>(
         }
     }
     map.serialize_entry("cache_control", &control)?;
-    write_extra(map, extra, &[written, Some("cache_control")])
+    write_extra(map, extra, &[written, &["cache_control"]].concat())
 }
 
 /// Writes what home kept, but for the fields `written` already.
 pub(super) fn write_extra<M: SerializeMap>(
     map: &mut M,
     extra: &Extra,
-    written: &[Option<&str>],
+    written: &[&str],
 ) -> Result<(), M::Error> {
     for (key, value) in extra {
-        if key != SPELLING && !written.contains(&Some(key)) {
+        if key != SPELLING && !written.contains(&key.as_str()) {
             map.serialize_entry(key, value)?;
         }
     }

@@ -10,6 +10,7 @@ use bytes::{Bytes, BytesMut};
 use message::{BlockHead, Call, Delta, Dialect, ErrorKind, Event, Failure, FinishReason, Operation, Usage};
 use serde_json::{Value, json};
 
+use super::citation;
 use super::error;
 use super::home::{HomeStream, HomeWhole};
 use super::wire::{WireDelta, WireEvent, WireMessage, finish_reason};
@@ -254,6 +255,10 @@ impl Answer {
         };
         let read = match (&mut open.form, delta.kind.as_str()) {
             (Form::Text, "text_delta") => delta.text.map(Delta::text),
+            (Form::Text, CITATIONS) => {
+                let mut event: Value = parse(data)?;
+                event.get_mut("delta").map(|delta| cited(delta.take()))
+            }
             (Form::Thinking, "thinking_delta") => delta.thinking.map(Delta::Thinking),
             (Form::Thinking, "signature_delta") => delta.signature.map(Delta::Signature),
             (Form::ToolUse(at_first), "input_json_delta") => {
@@ -270,7 +275,7 @@ impl Answer {
             | (Form::Text | Form::Thinking, "input_json_delta") => {
                 return Err(nonsense(format_args!("{} inside a block of another kind", delta.kind)));
             }
-            // Citations, deltas of the vendor's own blocks, and what is yet to come.
+            // Deltas of the vendor's own blocks, and what is yet to come.
             _ => parse::<Value>(data)?.get_mut("delta").map(|delta| Delta::Opaque(delta.take())),
         };
         let index = open.index;
@@ -318,6 +323,16 @@ fn citations_of(block: &mut Value) -> Vec<Delta> {
     let Some(Value::Array(citations)) = block.get_mut("citations").map(Value::take) else {
         return Vec::new();
     };
-    let delta = |citation| Delta::Opaque(json!({"type": "citations_delta", "citation": citation}));
-    citations.into_iter().map(delta).collect()
+    citations.into_iter().map(|citation| cited(json!({"type": CITATIONS, "citation": citation}))).collect()
+}
+
+const CITATIONS: &str = "citations_delta";
+
+/// A citation as a stream carries it; one of a kind that is not known stays what it is.
+fn cited(mut delta: Value) -> Delta {
+    let citation = delta.get_mut("citation").map(Value::take).unwrap_or_default();
+    match citation::read(citation) {
+        Ok(citation) => Delta::Citation(Box::new(citation)),
+        Err(citation) => Delta::Opaque(json!({"type": CITATIONS, "citation": citation})),
+    }
 }

@@ -10,6 +10,7 @@
 
 mod adapt;
 mod blocks;
+mod citation;
 pub mod decode;
 mod encode;
 pub mod error;

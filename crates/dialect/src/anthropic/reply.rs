@@ -18,6 +18,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::blocks::Wire;
+use super::citation;
 use super::error;
 use super::stream::{outward, write};
 use super::wire::WireUsage;
@@ -145,7 +146,10 @@ fn shown(mut block: Block) -> Option<Block> {
             signature.get_or_insert_default();
         }
         BlockKind::Text(_) => {
-            let citations: Vec<Value> = deltas.into_iter().filter_map(citation).collect();
+            let known: Vec<Value> =
+                mem::take(&mut block.citations).iter().filter_map(citation::write).collect();
+            let unknown = deltas.into_iter().filter_map(|mut delta| Some(delta.get_mut("citation")?.take()));
+            let citations: Vec<Value> = known.into_iter().chain(unknown).collect();
             if !citations.is_empty() {
                 block.extra.insert("citations".to_owned(), Value::Array(citations));
             }
@@ -155,10 +159,6 @@ fn shown(mut block: Block) -> Option<Block> {
         _ => {}
     }
     Some(block)
-}
-
-fn citation(mut delta: Value) -> Option<Value> {
-    delta.get_mut("citation").map(Value::take)
 }
 
 /// The deltas of a block of the vendor's own, gathered the way the SDK does.

@@ -13,6 +13,7 @@ use message::{BlockHead, Delta, Dialect, Event, FinishReason, Usage};
 use serde::Serialize;
 use serde_json::json;
 
+use super::citation;
 use super::wire::{WireUsage, stop_reason};
 
 /// Most bytes of later blocks held back while an earlier block is open. Beyond it they
@@ -289,6 +290,13 @@ impl Open {
             (Form::ToolUse, Delta::ToolInput(piece)) if !piece.is_empty() => {
                 write_delta(frames, index, "input_json_delta", "partial_json", &piece);
             }
+            (Form::Text, Delta::Citation(citation)) => {
+                if let Some(citation) = citation::write(&citation) {
+                    let delta = json!({"type": "citations_delta", "citation": citation});
+                    let payload = json!({"type": "content_block_delta", "index": index, "delta": delta});
+                    write(frames, "content_block_delta", &payload);
+                }
+            }
             (Form::Text | Form::Thinking | Form::Opaque, Delta::Opaque(delta)) => {
                 let payload = json!({"type": "content_block_delta", "index": index, "delta": delta});
                 write(frames, "content_block_delta", &payload);
@@ -315,6 +323,7 @@ fn delta_bytes(delta: &Delta) -> usize {
     let text = match delta {
         Delta::Text { text, .. } => text.len(),
         Delta::Thinking(text) | Delta::Signature(text) | Delta::ToolInput(text) => text.len(),
+        Delta::Citation(citation) => citation.text_bytes(),
         Delta::Opaque(value) => value.to_string().len(),
     };
     text + HELD_OVERHEAD_BYTES

@@ -69,7 +69,7 @@ impl Serialize for Wire<&Tool> {
         if let Some(strict) = strict {
             map.serialize_entry("strict", strict)?;
         }
-        write_marked(&mut map, cache.as_ref(), extra, None)?;
+        write_marked(&mut map, cache.as_ref(), extra, &[])?;
         map.end()
     }
 }

@@ -9,11 +9,13 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use message::{
-    Block, BlockKind, Chat, Dialect, Extra, Failure, Media, MediaSource, Message, Role, Sealer, ToolOrigin,
+    Block, BlockKind, Chat, Citation, Dialect, Document, Extra, Failure, Media, MediaSource, Message, Role,
+    Sealer, SearchResult, ToolOrigin,
 };
 use sha2::{Digest, Sha256};
 
 use super::adapt::{Losses, refuse};
+use super::citation::is_taken_back;
 use super::fields::Path;
 use super::reply::object_input;
 
@@ -111,7 +113,21 @@ fn block(block: &Block, at: &Path<'_>, losses: &mut Losses) -> Result<Option<Blo
             BlockKind::Text(text.clone())
         }
         BlockKind::Image(media) => BlockKind::Image(image(media, at)?),
-        BlockKind::Document(media) => BlockKind::Document(document(media, at)?),
+        BlockKind::Document(Document { media, context, citations }) => BlockKind::Document(Document {
+            media: document(media, at)?,
+            context: context.clone(),
+            // Not to be cited is how this dialect understands silence.
+            citations: citations.filter(|wanted| *wanted),
+        }),
+        BlockKind::SearchResult(result) => {
+            let content = blocks(&result.content, &Path::Key(at, "content"), losses)?;
+            let citations = result.citations.filter(|wanted| *wanted);
+            match content.is_empty() {
+                // It is refused without a word in it.
+                true => BlockKind::Text(result.to_text()),
+                false => BlockKind::SearchResult(SearchResult { content, citations, ..result.clone() }),
+            }
+        }
         BlockKind::Audio(_) => return Err(refuse(at, "Anthropic models take no audio")),
         BlockKind::Video(_) => return Err(refuse(at, "Anthropic models take no video")),
         BlockKind::ToolUse { id, name, input, origin: ToolOrigin::Client } => BlockKind::ToolUse {
@@ -151,7 +167,17 @@ fn block(block: &Block, at: &Path<'_>, losses: &mut Losses) -> Result<Option<Blo
         }
     };
     losses.extra(&block.extra, at);
-    Ok(Some(Block { kind, cache: block.cache.clone(), extra: Extra::new() }))
+    let citations = citations(&block.citations, at, losses);
+    Ok(Some(Block { cache: block.cache.clone(), citations, ..Block::new(kind) }))
+}
+
+/// The citations that the server takes back.
+fn citations(citations: &[Citation], at: &Path<'_>, losses: &mut Losses) -> Vec<Citation> {
+    let kept: Vec<Citation> = citations.iter().filter(|citation| is_taken_back(citation)).cloned().collect();
+    if kept.len() < citations.len() {
+        losses.note(&Path::Key(at, "citations"), "a citation of what another vendor found");
+    }
+    kept
 }
 
 fn image(media: &Media, at: &Path<'_>) -> Result<Media, Failure> {

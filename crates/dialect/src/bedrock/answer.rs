@@ -14,6 +14,7 @@ use message::{BlockHead, Delta, Dialect, Event, Failure, FinishReason, Usage};
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::citation;
 use super::decode::{nonsense, parse};
 
 /// The answer so far.
@@ -68,6 +69,7 @@ struct WireDelta {
     text: Option<String>,
     tool_use: Option<ToolUseDelta>,
     reasoning_content: Option<ReasoningDelta>,
+    citation: Option<Value>,
 }
 
 #[derive(Default, Deserialize)]
@@ -289,6 +291,11 @@ impl Answer {
             push(index, Delta::ToolInput(input), events);
         } else if let Some(reasoning) = delta.reasoning_content {
             self.reasoning(wire_index, reasoning, events)?;
+        } else if let Some(citation) = delta.citation {
+            if let Some(citation) = citation::read(&citation) {
+                let index = self.grow(wire_index, Form::Text, events)?;
+                push(index, Delta::Citation(Box::new(citation)), events);
+            }
         } else if let Some(open) =
             self.open.iter().find(|open| open.wire_index == wire_index && open.form == Form::Opaque)
         {
@@ -296,7 +303,7 @@ impl Answer {
             let delta = event.get_mut("delta").map(Value::take).unwrap_or_default();
             push(open.index, Delta::Opaque(delta), events);
         }
-        // Citations, and deltas that this version does not know, of blocks it does.
+        // Deltas that this version does not know, of blocks it does.
         Ok(())
     }
 
@@ -363,6 +370,11 @@ impl Answer {
                     self.delta(wire_index, delta, b"{}", events)?;
                 }
             }
+            let citations = block.pointer_mut("/citationsContent/citations").and_then(Value::as_array_mut);
+            for citation in citations.map(mem::take).unwrap_or_default() {
+                let delta = WireDelta { citation: Some(citation), ..WireDelta::default() };
+                self.delta(wire_index, delta, b"{}", events)?;
+            }
         } else if let Some(Value::String(text)) = block.get_mut("text").map(Value::take) {
             let delta = WireDelta { text: Some(text), ..WireDelta::default() };
             self.delta(wire_index, delta, b"{}", events)?;
@@ -404,7 +416,7 @@ fn push(index: u32, delta: Delta, events: &mut Vec<Event>) {
     let empty = match &delta {
         Delta::Text { text, .. } => text.is_empty(),
         Delta::Thinking(text) | Delta::ToolInput(text) | Delta::Signature(text) => text.is_empty(),
-        Delta::Opaque(_) => false,
+        Delta::Citation(_) | Delta::Opaque(_) => false,
     };
     if !empty {
         events.push(Event::Delta { index, delta });

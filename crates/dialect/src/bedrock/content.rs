@@ -2,18 +2,21 @@
 //!
 //! Every block of the model is understood or kept whole. Where a Converse block says
 //! more than the hub's, the rest stays in the block's `extra` under the block's own
-//! name (`guardContent`, `citationsContent`, `searchResult`) and how it was written under
+//! name (`guardContent`, `citationsContent`) and how it was written under
 //! [`SPELLING`](message::SPELLING), from which it can be written back; to any other
-//! dialect it is what it is made of: text, a document, a cache marker.
+//! dialect it is what it is made of: text, its citations, a cache marker.
 //!
 //! Source: `ContentBlock` and its members, bedrock-runtime service model of botocore
 //! 1.44.5 (read 2026-11-22).
 
-use message::{Block, BlockKind, CacheMarker, Dialect, Extra, Failure, Media, MediaSource, ToolOrigin};
+use message::{
+    Block, BlockKind, CacheMarker, Citation, Dialect, Document, Extra, Failure, SearchResult, ToolOrigin,
+};
 use serde_json::{Value, json};
 
+use super::citation;
 use super::media::{self, Medium, read_pieces};
-use super::wire::{At, Object, list, spell, string, union};
+use super::wire::{At, Object, leave, list, spell, string, union};
 
 const BLOCKS: &str = "text, image, document, video, audio, toolUse, toolResult, reasoningContent, \
                       cachePoint, guardContent, citationsContent, searchResult, toolAddition, toolRemoval";
@@ -55,17 +58,18 @@ pub(super) fn cache_point(value: Value, at: At<'_>) -> Result<(CacheMarker, Extr
 
 fn block(member: &str, value: Value, at: At<'_>) -> Result<Block, Failure> {
     let mut extra = Extra::new();
+    let mut citations = Vec::new();
     let kind = match member {
         "text" => BlockKind::Text(string(value, at)?),
         "image" => BlockKind::Image(media::read(value, at, Medium::Image, &mut extra)?),
-        "document" => BlockKind::Document(media::read(value, at, Medium::Document, &mut extra)?),
+        "document" => document(value, at, &mut extra)?,
         "audio" => BlockKind::Audio(media::read(value, at, Medium::Audio, &mut extra)?),
         "video" => BlockKind::Video(media::read(value, at, Medium::Video, &mut extra)?),
         "toolUse" => tool_use(value, at, &mut extra)?,
         "toolResult" => tool_result(value, at, &mut extra)?,
         "reasoningContent" => reasoning(value, at, &mut extra)?,
         "guardContent" => guarded(value, at, &mut extra)?,
-        "citationsContent" => cited(value, at, &mut extra)?,
+        "citationsContent" => cited(value, at, &mut extra, &mut citations)?,
         "searchResult" => search_result(value, at, &mut extra)?,
         // Only inside tool results: a JSON document, which is text to everyone else.
         "json" => {
@@ -75,7 +79,7 @@ fn block(member: &str, value: Value, at: At<'_>) -> Result<Block, Failure> {
         // toolAddition, toolRemoval, and whatever a newer client knows.
         _ => BlockKind::Opaque { dialect: Dialect::BedrockConverse, value: json!({ member: value }) },
     };
-    Ok(Block { kind, cache: None, extra })
+    Ok(Block { kind, cache: None, citations, extra })
 }
 
 fn tool_use(value: Value, at: At<'_>, extra: &mut Extra) -> Result<BlockKind, Failure> {
@@ -145,7 +149,52 @@ fn guarded(value: Value, at: At<'_>, extra: &mut Extra) -> Result<BlockKind, Fai
     Ok(kind)
 }
 
-fn cited(value: Value, at: At<'_>, extra: &mut Extra) -> Result<BlockKind, Failure> {
+fn document(value: Value, at: At<'_>, extra: &mut Extra) -> Result<BlockKind, Failure> {
+    let mut document = Object::new(value, at)?;
+    let context = document.string("context")?;
+    let citations = citable(&mut document, extra)?;
+    let media = media::read(Value::Object(document.rest()), at, Medium::Document, extra)?;
+    Ok(BlockKind::Document(Document { media, context, citations }))
+}
+
+fn search_result(value: Value, at: At<'_>, extra: &mut Extra) -> Result<BlockKind, Failure> {
+    let mut result = Object::new(value, at)?;
+    let title = result.require_string("title")?;
+    let source = result.require_string("source")?;
+    let pieces = result.require("content")?;
+    let here = at.key("content");
+    let pieces = list(pieces, here)?.into_iter().enumerate();
+    let content: Result<Vec<Block>, Failure> =
+        pieces.map(|(index, value)| piece(value, here.index(index))).collect();
+    let citations = citable(&mut result, extra)?;
+    extra.extend(result.rest());
+    Ok(BlockKind::SearchResult(SearchResult { source, title, content: content?, citations }))
+}
+
+/// A piece of a search result: `{"text": …}`.
+fn piece(value: Value, at: At<'_>) -> Result<Block, Failure> {
+    let mut piece = Object::new(value, at)?;
+    let text = piece.require_string("text")?;
+    Ok(Block { extra: piece.rest(), ..Block::text(text) })
+}
+
+/// Reads `citations` of something that may be cited: whether it should be.
+fn citable(object: &mut Object<'_>, extra: &mut Extra) -> Result<Option<bool>, Failure> {
+    let Some(config) = object.take("citations") else { return Ok(None) };
+    let mut config = Object::new(config, object.at.key("citations"))?;
+    let enabled = config.boolean("enabled")?;
+    leave(extra, &["citations"], config.left());
+    Ok(enabled)
+}
+
+/// Text and what it rests on. Citations that are all understood are only a matter of
+/// spelling beyond the hub's; one that is not leaves them to their own dialect.
+fn cited(
+    value: Value,
+    at: At<'_>,
+    extra: &mut Extra,
+    citations: &mut Vec<Citation>,
+) -> Result<BlockKind, Failure> {
     let mut cited = Object::new(value, at)?;
     let text = match cited.take("content") {
         Some(content) => read_pieces(content, at.key("content"), extra)?,
@@ -155,23 +204,17 @@ fn cited(value: Value, at: At<'_>, extra: &mut Extra) -> Result<BlockKind, Failu
         }
     };
     let rest = cited.rest();
-    extra.insert("citationsContent".to_owned(), Value::Object(rest));
+    match understood(&rest) {
+        Some(read) => {
+            *citations = read;
+            spell(extra, "citationsContent", Value::Object(rest));
+        }
+        None => drop(extra.insert("citationsContent".to_owned(), Value::Object(rest))),
+    }
     Ok(BlockKind::Text(text))
 }
 
-/// A search result is a document with a title; where it came from stays at home.
-fn search_result(value: Value, at: At<'_>, extra: &mut Extra) -> Result<BlockKind, Failure> {
-    let mut result = Object::new(value, at)?;
-    let title = result.require_string("title")?;
-    let source = result.require_string("source")?;
-    let content = result.require("content")?;
-    let text = read_pieces(content, at.key("content"), extra)?;
-    let mut rest = Extra::from_iter([("source".to_owned(), Value::String(source))]);
-    rest.extend(result.rest());
-    extra.insert("searchResult".to_owned(), Value::Object(rest));
-    Ok(BlockKind::Document(Media {
-        media_type: Some("text/plain".to_owned()),
-        name: Some(title),
-        source: MediaSource::Text(text),
-    }))
+fn understood(rest: &Extra) -> Option<Vec<Citation>> {
+    let citations = rest.get("citations").filter(|_| rest.len() == 1)?.as_array()?;
+    citations.iter().map(citation::read).collect()
 }

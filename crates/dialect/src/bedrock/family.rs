@@ -111,6 +111,11 @@ impl Family {
         matches!(self, Self::Claude(_) | Self::Unknown)
     }
 
+    /// Search results, which it cites.
+    pub(super) const fn takes_search_results(self) -> bool {
+        matches!(self, Self::Claude(_) | Self::Unknown)
+    }
+
     /// Whether a tool's failure can be told from its success.
     pub(super) const fn takes_tool_status(self) -> bool {
         matches!(self, Self::Claude(_) | Self::Nova { .. } | Self::Unknown)

@@ -12,6 +12,7 @@
 mod adapt;
 mod additional;
 mod answer;
+mod citation;
 mod content;
 mod converse;
 mod decode;

@@ -121,6 +121,7 @@ fn size(event: &Event) -> usize {
             Event::Delta { delta, .. } => match delta {
                 Delta::Text { text, .. } => text.len(),
                 Delta::Thinking(text) | Delta::Signature(text) | Delta::ToolInput(text) => text.len(),
+                Delta::Citation(citation) => citation.text_bytes(),
                 Delta::Opaque(value) => value.to_string().len(),
             },
             _ => 0,

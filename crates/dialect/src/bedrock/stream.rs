@@ -9,6 +9,7 @@ use message::{BlockHead, Call, Delta, Dialect, Event, FinishReason, Usage};
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::citation;
 use super::names::tool_use_id;
 use super::pointer;
 use super::whole::{echo, redacted, stop_reason, usage};
@@ -57,6 +58,7 @@ enum DeltaBody<'a> {
     Text(&'a str),
     ToolUse { input: &'a str },
     ReasoningContent(ReasoningDelta<'a>),
+    Citation(Value),
 }
 
 #[derive(Serialize)]
@@ -147,6 +149,7 @@ impl Frames {
                 open.tool_without_input = false;
                 DeltaBody::ToolUse { input }
             }
+            Delta::Citation(citation) => DeltaBody::Citation(citation::write(citation)),
             // Another vendor's: there is no word for it here.
             Delta::Opaque(_) => return,
         };

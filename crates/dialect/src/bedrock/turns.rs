@@ -11,8 +11,8 @@ use std::collections::HashSet;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use message::{
-    Block, BlockKind, CacheMarker, Chat, Dialect, Extra, Failure, Media, MediaSource, Message, Role, Sealer,
-    ToolOrigin,
+    Block, BlockKind, CacheMarker, Chat, Dialect, Document, Extra, Failure, Media, MediaSource, Message,
+    Role, Sealer, SearchResult, ToolOrigin,
 };
 
 use super::adapt::{Losses, is_blank, refuse};
@@ -103,7 +103,7 @@ fn finish(turns: &mut [Message]) {
         turn.content.sort_by_key(|block| !matches!(block.kind, BlockKind::ToolResult { .. }));
         // A document is refused without a word about it.
         let name = turn.content.iter().find_map(|block| match &block.kind {
-            BlockKind::Document(media) => media.name.clone(),
+            BlockKind::Document(document) => document.media.name.clone(),
             _ => None,
         });
         if let Some(name) = name.filter(|_| !turn.content.iter().any(|block| block.as_text().is_some())) {
@@ -146,9 +146,8 @@ impl Adapter<'_> {
             fit_marker(&mut cache, self.family, at, self.losses);
             match self.block(item, at)? {
                 Some(kind) => {
-                    let (extra, lost) = document_fields(&kind, &item.extra);
-                    self.losses.extra(&lost, at);
-                    adapted.push(Block { kind, cache, extra });
+                    self.losses.extra(&item.extra, at);
+                    adapted.push(Block { cache, citations: item.citations.clone(), ..Block::new(kind) });
                 }
                 // The mark of what is not sent falls to what stands before it.
                 None => {
@@ -169,13 +168,19 @@ impl Adapter<'_> {
             BlockKind::Image(media) => BlockKind::Image(file(media, Medium::Image, at)?),
             BlockKind::Audio(media) => BlockKind::Audio(file(media, Medium::Audio, at)?),
             BlockKind::Video(media) => BlockKind::Video(file(media, Medium::Video, at)?),
-            BlockKind::Document(media) => match document(media, at)? {
+            BlockKind::Document(Document { media, context, citations }) => match document(media, at)? {
                 Some(media) => {
                     let name = document_name(media.name.as_deref(), &mut self.documents);
-                    BlockKind::Document(Media { name: Some(name), ..media })
+                    BlockKind::Document(Document {
+                        media: Media { name: Some(name), ..media },
+                        context: context.clone().filter(|context| !context.is_empty()),
+                        // Not to be cited is how this dialect understands silence.
+                        citations: citations.filter(|wanted| *wanted),
+                    })
                 }
                 None => return Ok(None),
             },
+            BlockKind::SearchResult(result) => self.search_result(result, at),
             BlockKind::ToolUse { id, name, input, origin: ToolOrigin::Client } => BlockKind::ToolUse {
                 id: tool_use_id(id).into_owned(),
                 name: tool_name(name).into_owned(),
@@ -207,6 +212,21 @@ impl Adapter<'_> {
                 return Ok(None);
             }
         }))
+    }
+
+    fn search_result(&mut self, result: &SearchResult, at: At<'_>) -> BlockKind {
+        if !self.family.takes_search_results() {
+            self.losses.note(at, SearchResult::AS_TEXT);
+            return BlockKind::Text(result.to_text());
+        }
+        let pieces = result.content.iter().filter(|piece| !is_blank(piece));
+        let content: Vec<Block> = pieces.filter_map(Block::as_text).map(Block::text).collect();
+        // It is refused without a word in it.
+        if content.is_empty() {
+            return BlockKind::Text(result.to_text());
+        }
+        let citations = result.citations.filter(|wanted| *wanted);
+        BlockKind::SearchResult(SearchResult { content, citations, ..result.clone() })
     }
 
     /// Reasoning is only good where it was sealed: with Claude, wherever that runs.
@@ -241,9 +261,11 @@ impl Adapter<'_> {
             // Marks stand behind the result, not in it.
             block.cache = None;
             match block.kind {
-                BlockKind::Text(_) | BlockKind::Image(_) | BlockKind::Document(_) | BlockKind::Video(_) => {
-                    adapted.push(block);
-                }
+                BlockKind::Text(_)
+                | BlockKind::Image(_)
+                | BlockKind::Document(_)
+                | BlockKind::SearchResult(_)
+                | BlockKind::Video(_) => adapted.push(block),
                 _ => self.losses.note(list.index(index), "Converse's tool results cannot hold it"),
             }
         }
@@ -261,20 +283,6 @@ impl Adapter<'_> {
             is_error: is_error.filter(|_| self.family.takes_tool_status()),
         })
     }
-}
-
-/// What of a document's own fields Converse has under the same name, and the rest.
-fn document_fields(kind: &BlockKind, extra: &Extra) -> (Extra, Extra) {
-    let known = |name: &str, value: &serde_json::Value| match name {
-        "context" => value.is_string(),
-        "citations" => value.get("enabled").is_some_and(serde_json::Value::is_boolean),
-        _ => false,
-    };
-    let is_document = matches!(kind, BlockKind::Document(_));
-    extra
-        .iter()
-        .map(|(name, value)| (name.clone(), value.clone()))
-        .partition(|(name, value)| is_document && known(name, value))
 }
 
 /// The last marker inside a tool result.

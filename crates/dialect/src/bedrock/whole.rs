@@ -10,6 +10,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use message::{Block, BlockKind, Call, Completion, Dialect, FinishReason, ToolOrigin, Usage};
 use serde_json::{Value, json};
 
+use super::citation;
 use super::names::tool_use_id;
 use super::pointer;
 
@@ -46,6 +47,11 @@ pub(super) fn echo(call: &Call, answer: &mut Value) {
 /// A block of the answer; `None` for what says nothing or cannot be said here.
 fn block(block: Block) -> Option<Value> {
     match block.kind {
+        BlockKind::Text(text) if !block.citations.is_empty() && !text.is_empty() => {
+            let citations: Vec<Value> = block.citations.iter().map(citation::write).collect();
+            let cited = json!({ "content": [{ "text": text }], "citations": citations });
+            Some(json!({ "citationsContent": cited }))
+        }
         // Blank text would be refused when the client sends the turn back to real Bedrock.
         BlockKind::Text(text) | BlockKind::Refusal(text) => {
             (!text.is_empty()).then(|| json!({ "text": text }))
@@ -72,6 +78,7 @@ fn block(block: Block) -> Option<Value> {
         BlockKind::Opaque { .. }
         | BlockKind::Image(_)
         | BlockKind::Document(_)
+        | BlockKind::SearchResult(_)
         | BlockKind::Audio(_)
         | BlockKind::Video(_)
         | BlockKind::ToolResult { .. } => None,

@@ -6,7 +6,7 @@
 
 use message::{
     Block, BlockKind, Chat, Dialect, Dropped, Effort, Extra, Failure, Head, Media, MediaSource, Message,
-    OutputFormat, Reasoning, Role, Tool, ToolChoice, ToolKind, ToolOrigin, said,
+    OutputFormat, Reasoning, Role, SearchResult, Tool, ToolChoice, ToolKind, ToolOrigin, said,
 };
 use serde_json::{Map, Value, json};
 
@@ -150,6 +150,10 @@ impl Encoder {
             BlockKind::Document(_) | BlockKind::Audio(_) | BlockKind::Video(_) => {
                 return Err(refuse(at, "Cohere's models take text and pictures; send the file's text"));
             }
+            BlockKind::SearchResult(result) => {
+                self.drop(at, SearchResult::AS_TEXT);
+                json!({"type": "text", "text": result.to_text()})
+            }
             BlockKind::Opaque { dialect: Dialect::Cohere, value } => return Ok(Some(value.clone())),
             BlockKind::RedactedThinking(_)
             | BlockKind::Opaque { .. }
@@ -161,6 +165,9 @@ impl Encoder {
         };
         if block.cache.is_some() {
             self.drop(format!("{at}.cache_control"), "Cohere caches on its own");
+        }
+        for name in block.citing() {
+            self.drop(format!("{at}.{name}"), "not known to Cohere");
         }
         if let Value::Object(part) = &mut part {
             self.extra(at, &block.extra, part);

@@ -88,7 +88,7 @@ fn message(at: At<'_>, value: Value) -> Result<Message, Failure> {
     {
         let notes = json!({"in": "tool_plan"});
         let extra = Extra::from_iter([(message::SPELLING.to_owned(), notes)]);
-        blocks.push(Block { kind: BlockKind::Thinking { text, signature: None }, cache: None, extra });
+        blocks.push(Block { extra, ..Block::new(BlockKind::Thinking { text, signature: None }) });
     }
     let (content, plain) = content(&mut fields)?;
     blocks.extend(content);
@@ -134,7 +134,7 @@ fn part(at: At<'_>, value: Value) -> Result<Block, Failure> {
         None => return Err(fields.missing("type")),
     };
     fields.take("type");
-    Ok(Block { kind, cache: None, extra: fields.rest() })
+    Ok(Block { extra: fields.rest(), ..Block::new(kind) })
 }
 
 /// `{"url": a link or a data: URL, …}`.
@@ -176,7 +176,7 @@ fn tool_call(at: At<'_>, value: Value) -> Result<Block, Failure> {
     fields.keep_rest("function", inner);
     let input = input.unwrap_or_default();
     let kind = BlockKind::ToolUse { id, name, input, origin: ToolOrigin::Client };
-    Ok(Block { kind, cache: None, extra: fields.rest() })
+    Ok(Block { extra: fields.rest(), ..Block::new(kind) })
 }
 
 /// A tool's answer: text, or documents whose data is text or an object.

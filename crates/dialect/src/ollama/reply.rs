@@ -138,7 +138,7 @@ impl Encoder {
                     call.input.push_str(&more);
                 }
             }
-            Delta::Signature(_) | Delta::Opaque(_) => {}
+            Delta::Signature(_) | Delta::Citation(_) | Delta::Opaque(_) => {}
         }
     }
 

@@ -3,7 +3,8 @@
 //! normalised; what a person or a model would notice is not.
 
 use message::{
-    Block, BlockKind, Chat, Completion, Media, MediaSource, Message, OutputFormat, Role, ToolChoice, ToolKind,
+    Block, BlockKind, Chat, Citation, CitationSource, Completion, Media, MediaSource, Message, OutputFormat,
+    Role, ToolChoice, ToolKind,
 };
 use serde_json::{Map, Value, json};
 
@@ -91,7 +92,20 @@ fn item(block: &Block, ids: &mut Vec<String>) -> Option<Value> {
         BlockKind::Text(text) if text.trim().is_empty() && block.cache.is_none() => return None,
         BlockKind::Text(text) => json!({"text": text}),
         BlockKind::Image(media) => json!({"image": file(media)}),
-        BlockKind::Document(media) => json!({"document": file(media)}),
+        BlockKind::Document(document) => {
+            let mut file = json!({"document": file(&document.media)});
+            if let Some(context) = &document.context {
+                file["context"] = context.as_str().into();
+            }
+            if document.citations == Some(true) {
+                file["cited"] = true.into();
+            }
+            file
+        }
+        BlockKind::SearchResult(result) => json!({
+            "search_result": result.source, "title": result.title, "cited": result.citations == Some(true),
+            "content": result.content.iter().filter_map(|piece| item(piece, ids)).collect::<Vec<_>>(),
+        }),
         BlockKind::Audio(media) => json!({"audio": file(media)}),
         BlockKind::Video(media) => json!({"video": file(media)}),
         BlockKind::ToolUse { id, name, input, .. } => {
@@ -111,7 +125,23 @@ fn item(block: &Block, ids: &mut Vec<String>) -> Option<Value> {
     if block.cache.is_some() {
         value["cached"] = true.into();
     }
+    if !block.citations.is_empty() {
+        value["rests_on"] = block.citations.iter().map(citation).collect();
+    }
     Some(value)
+}
+
+/// A citation; what only one vendor says of it is left out.
+fn citation(citation: &Citation) -> Value {
+    let source = match &citation.source {
+        CitationSource::Document { index, span } => json!({"document": index, "at": format!("{span:?}")}),
+        CitationSource::SearchResult { index, source, pieces } => {
+            json!({"search_result": index, "source": source, "at": format!("{pieces:?}")})
+        }
+        CitationSource::Web { url } => json!({"url": url}),
+        CitationSource::Named(name) => json!({"named": name}),
+    };
+    json!({"source": source, "title": citation.title, "quote": citation.quote})
 }
 
 fn file(media: &Media) -> Value {

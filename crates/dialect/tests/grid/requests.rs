@@ -12,11 +12,12 @@ use crate::meaning;
 use crate::wire::{call, model, target};
 use crate::{CLIENTS, DIALECTS};
 
-const CASES: [(&str, &str); 13] = [
+const CASES: [(&str, &str); 14] = [
     ("cache", include_str!("requests/cache.json")),
     ("image", include_str!("requests/image.json")),
     ("image_url", include_str!("requests/image_url.json")),
     ("pdf", include_str!("requests/pdf.json")),
+    ("sources", include_str!("requests/sources.json")),
     ("structured", include_str!("requests/structured.json")),
     ("system", include_str!("requests/system.json")),
     ("text", include_str!("requests/text.json")),
@@ -109,6 +110,7 @@ const SAID_ANOTHER_WAY: &[(&str, Dialect, &str)] = &[
     ("tool_result_image", Dialect::Gemini, "Attached to the result of tool call"),
     // A file has no name there: it goes before the file as text.
     ("pdf", Dialect::Gemini, r#"{"text":"report"#),
+    ("sources", Dialect::Gemini, r#"{"text":"Almanac"#),
 ];
 
 /// Whether a declared loss is about this change: paths are in the client's own words.

@@ -342,7 +342,8 @@ impl Reader<'_> {
             BlockKind::Text(text) | BlockKind::Refusal(text) => {
                 return Ok(self.guard.mark(text).into_owned());
             }
-            BlockKind::Document(media) => match &media.source {
+            BlockKind::SearchResult(result) => return Ok(self.guard.mark(&result.to_text()).into_owned()),
+            BlockKind::Document(document) => match &document.media.source {
                 MediaSource::Text(text) => return Ok(self.guard.mark(text).into_owned()),
                 _ => "documents other than plain text",
             },

@@ -197,15 +197,15 @@ fn files_are_translated_or_refused() {
         ),
         (BlockKind::Image(media(None, MediaSource::Url("u".into()))), json!({"type": "url", "url": "u"})),
         (
-            BlockKind::Document(media(Some("application/pdf"), base64("JVBE"))),
+            BlockKind::Document(media(Some("application/pdf"), base64("JVBE")).into()),
             json!({"type": "base64", "media_type": "application/pdf", "data": "JVBE"}),
         ),
         (
-            BlockKind::Document(media(Some("text/csv"), base64("YSxi"))),
+            BlockKind::Document(media(Some("text/csv"), base64("YSxi")).into()),
             json!({"type": "text", "media_type": "text/plain", "data": "a,b"}),
         ),
         (
-            BlockKind::Document(media(None, MediaSource::Text("t".into()))),
+            BlockKind::Document(media(None, MediaSource::Text("t".into())).into()),
             json!({"type": "text", "media_type": "text/plain", "data": "t"}),
         ),
     ] {
@@ -215,8 +215,8 @@ fn files_are_translated_or_refused() {
     for kind in [
         BlockKind::Image(media(None, base64("AAAA"))),
         BlockKind::Image(media(Some("image/png"), MediaSource::Reference(json!({"s3": "x"})))),
-        BlockKind::Document(media(Some("application/msword"), base64("AAAA"))),
-        BlockKind::Document(media(Some("text/plain"), base64("/w=="))),
+        BlockKind::Document(media(Some("application/msword"), base64("AAAA")).into()),
+        BlockKind::Document(media(Some("text/plain"), base64("/w==")).into()),
         BlockKind::Audio(media(None, base64("AAAA"))),
         BlockKind::Video(media(None, base64("AAAA"))),
     ] {

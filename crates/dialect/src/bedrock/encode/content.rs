@@ -2,10 +2,12 @@
 //! `bedrock/content`, which says what stands where in a block's `extra`.
 
 use message::{
-    Block, BlockKind, CacheMarker, Dialect, Extra, Failure, Media, MediaSource, SPELLING, ToolOrigin,
+    Block, BlockKind, CacheMarker, Citation, Dialect, Document, Extra, Failure, Media, MediaSource, SPELLING,
+    SearchResult, ToolOrigin,
 };
 use serde_json::{Map, Value, json};
 
+use crate::bedrock::citation;
 use crate::bedrock::media::Medium;
 use crate::bedrock::whole::tool_input;
 
@@ -15,13 +17,13 @@ use crate::bedrock::whole::tool_input;
 /// [`Unsupported`](message::ErrorKind::Unsupported) for a block of another vendor.
 pub(super) fn content(blocks: Vec<Block>) -> Result<Value, Failure> {
     let mut items = Vec::with_capacity(blocks.len());
-    for Block { kind, cache, mut extra } in blocks {
+    for Block { kind, cache, citations, mut extra } in blocks {
         let notes = notes(&mut extra);
         if notes.get("block").is_some_and(|block| block == "cachePoint") {
             items.push(cache_point(cache.unwrap_or_default(), extra));
             continue;
         }
-        items.push(block(kind, extra, notes)?);
+        items.push(block(kind, &citations, extra, notes)?);
         items.extend(cache.map(|marker| cache_point(marker, Extra::new())));
     }
     Ok(Value::Array(items))
@@ -42,7 +44,12 @@ fn notes(extra: &mut Extra) -> Extra {
     }
 }
 
-fn block(kind: BlockKind, mut extra: Extra, notes: Extra) -> Result<Value, Failure> {
+fn block(
+    kind: BlockKind,
+    citations: &[Citation],
+    mut extra: Extra,
+    mut notes: Extra,
+) -> Result<Value, Failure> {
     if let Some(Value::Object(mut guarded)) = extra.shift_remove("guardContent") {
         let inner = self::notes(&mut guarded);
         return Ok(json!({ "guardContent": match kind {
@@ -50,23 +57,35 @@ fn block(kind: BlockKind, mut extra: Extra, notes: Extra) -> Result<Value, Failu
             other => json!({ "text": with("text", text_of(other), guarded) }),
         }}));
     }
-    if let Some(Value::Object(cited)) = extra.shift_remove("citationsContent") {
+    let cited = notes.shift_remove(CITED).or_else(|| extra.shift_remove(CITED));
+    let cited = cited.or_else(|| {
+        let citations: Vec<Value> = citations.iter().map(citation::write).collect();
+        (!citations.is_empty()).then(|| json!({ "citations": citations }))
+    });
+    if let Some(Value::Object(cited)) = cited {
         let members = match pieces(text_of(kind), notes) {
             Some(content) => with("content", content, cited),
             None => Value::Object(cited),
         };
-        return Ok(json!({ "citationsContent": members }));
+        return Ok(json!({ CITED: members }));
     }
     Ok(match kind {
         BlockKind::Text(text) if notes.get("block").is_some_and(|block| block == "json") => {
             json!({ "json": serde_json::from_str::<Value>(&text).unwrap_or(Value::String(text)) })
         }
         BlockKind::Text(text) | BlockKind::Refusal(text) => json!({ "text": text }),
-        BlockKind::Document(media) if extra.contains_key("searchResult") => {
-            search_result(media, extra, notes)
-        }
         BlockKind::Image(media) => json!({ "image": file(media, Medium::Image, extra, notes) }),
-        BlockKind::Document(media) => json!({ "document": file(media, Medium::Document, extra, notes) }),
+        BlockKind::Document(Document { media, context, citations }) => {
+            let config = citable(citations, &mut extra);
+            let mut document = file(media, Medium::Document, extra, notes);
+            for (name, value) in [("context", context.map(Value::from)), ("citations", config)] {
+                if let Some(value) = value {
+                    document[name] = value;
+                }
+            }
+            json!({ "document": document })
+        }
+        BlockKind::SearchResult(result) => json!({ "searchResult": search_result(result, extra) }),
         BlockKind::Audio(media) => json!({ "audio": file(media, Medium::Audio, extra, notes) }),
         BlockKind::Video(media) => json!({ "video": file(media, Medium::Video, extra, notes) }),
         BlockKind::ToolUse { id, name, input, origin } => {
@@ -104,6 +123,9 @@ fn block(kind: BlockKind, mut extra: Extra, notes: Extra) -> Result<Value, Failu
     })
 }
 
+/// A text with citations.
+const CITED: &str = "citationsContent";
+
 fn with(name: &str, value: impl Into<Value>, kept: Extra) -> Value {
     let mut members = Map::from_iter([(name.to_owned(), value.into())]);
     members.extend(kept);
@@ -126,18 +148,28 @@ fn pieces(text: String, mut notes: Extra) -> Option<Value> {
     }
 }
 
-fn search_result(media: Media, mut extra: Extra, notes: Extra) -> Value {
-    let mut result = match extra.shift_remove("searchResult") {
-        Some(Value::Object(kept)) => kept,
-        _ => Extra::new(),
-    };
-    result.insert("title".to_owned(), Value::from(media.name.unwrap_or_default()));
-    let text = match media.source {
-        MediaSource::Text(text) => text,
-        _ => String::new(),
-    };
-    result.extend(pieces(text, notes).map(|content| ("content".to_owned(), content)));
-    json!({ "searchResult": result })
+/// `citations` of something that may be cited.
+fn citable(enabled: Option<bool>, extra: &mut Extra) -> Option<Value> {
+    let kept = extra.shift_remove("citations");
+    let Some(enabled) = enabled else { return kept };
+    let mut config = Map::from_iter([("enabled".to_owned(), Value::from(enabled))]);
+    if let Some(Value::Object(kept)) = kept {
+        config.extend(kept);
+    }
+    Some(Value::Object(config))
+}
+
+fn search_result(result: SearchResult, mut extra: Extra) -> Value {
+    let SearchResult { source, title, content, citations } = result;
+    let pieces = content.into_iter().map(|Block { kind, extra, .. }| with("text", text_of(kind), extra));
+    let mut out = Map::from_iter([
+        ("source".to_owned(), Value::from(source)),
+        ("title".to_owned(), Value::from(title)),
+        ("content".to_owned(), pieces.collect()),
+    ]);
+    out.extend(citable(citations, &mut extra).map(|config| ("citations".to_owned(), config)));
+    out.extend(extra);
+    Value::Object(out)
 }
 
 /// An image, document, audio or video.

@@ -208,7 +208,8 @@ fn document(value: Value, at: At<'_>) -> Result<Block, Failure> {
     let text = ["snippet", "text"].iter().find_map(|name| fields.get(*name)?.as_str()).map(str::to_owned);
     let text = text.unwrap_or_else(|| Value::Object(fields).to_string());
     let media_type = Some("text/plain".to_owned());
-    Ok(Block::new(BlockKind::Document(Media { media_type, name, source: MediaSource::Text(text) })))
+    let media = Media { media_type, name, source: MediaSource::Text(text) };
+    Ok(Block::new(BlockKind::Document(media.into())))
 }
 
 /// A tool, its parameters described one by one in Python's names for types.

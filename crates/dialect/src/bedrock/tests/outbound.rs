@@ -2,7 +2,7 @@
 
 use message::{
     Block, BlockKind, CacheMarker, Effort, ErrorKind, Media, MediaSource, Message, OutputFormat, Reasoning,
-    Role, Sampling, Sealer, Tool, ToolChoice, ToolKind, ToolOrigin,
+    Role, Sampling, Sealer, SearchResult, Tool, ToolChoice, ToolKind, ToolOrigin,
 };
 use serde_json::json;
 
@@ -130,11 +130,8 @@ fn counting_asks_the_model_behind_the_profile() {
 /// A conversation with everything in it.
 fn everything() -> Chat {
     let document = |name: &str, media_type: &str, source| {
-        block(BlockKind::Document(Media {
-            media_type: Some(media_type.to_owned()),
-            name: Some(name.to_owned()),
-            source,
-        }))
+        let (media_type, name) = (Some(media_type.to_owned()), Some(name.to_owned()));
+        block(BlockKind::Document(Media { media_type, name, source }.into()))
     };
     let mut chat = chat(vec![
         turn(
@@ -275,7 +272,8 @@ fn a_conversation_starts_with_the_user() {
 #[test]
 fn files_that_bedrock_cannot_read_are_refused() {
     let document = |media_type: &str, source| {
-        block(BlockKind::Document(Media { media_type: Some(media_type.to_owned()), name: None, source }))
+        let media = Media { media_type: Some(media_type.to_owned()), name: None, source };
+        block(BlockKind::Document(media.into()))
     };
     for (file, place) in [
         (image(MediaSource::Url("https://example.com/a.png".to_owned())), "messages.0.content.0"),
@@ -300,11 +298,12 @@ fn files_that_bedrock_cannot_read_are_refused() {
 
 #[test]
 fn a_document_alone_is_given_a_word() {
-    let document = block(BlockKind::Document(Media {
+    let media = Media {
         media_type: Some("application/pdf".to_owned()),
         name: Some("Q3.pdf".to_owned()),
         source: base64(),
-    }));
+    };
+    let document = block(BlockKind::Document(media.into()));
     let body = sent(&chat(vec![turn(Role::User, vec![document])]), CLAUDE);
     assert_eq!(body["messages"][0]["content"][1], json!({"text": "Q3 pdf"}));
 }
@@ -384,4 +383,49 @@ fn what_cannot_be_answered_is_refused() {
     chat.sampling.logprobs = None;
     chat.tools = vec![Tool { kind: ToolKind::Function { schema: Some(json!(7)) }, ..function("f") }];
     assert_eq!(refused(&chat, CLAUDE).param.as_deref(), Some("tools.0"));
+}
+
+/// Something found, with nothing in one of its pieces.
+fn found() -> Block {
+    block(BlockKind::SearchResult(SearchResult {
+        source: "kb/7".to_owned(),
+        title: "Rain".to_owned(),
+        content: vec![Block::text("It rains."), Block::text(" ")],
+        citations: Some(true),
+    }))
+}
+
+#[test]
+fn search_results_are_for_models_that_cite() {
+    let given = chat(vec![turn(Role::User, vec![found(), result("t", vec![found()], None)])]);
+    let written = json!({"searchResult": {
+        "source": "kb/7", "title": "Rain", "content": [{"text": "It rains."}], "citations": {"enabled": true},
+    }});
+    let content = &sent(&given, CLAUDE)["messages"][0]["content"];
+    assert_eq!(content[0]["toolResult"]["content"], json!([written]));
+    assert_eq!(content[1], written);
+
+    let body = sent(&given, NOVA);
+    let text = json!({"text": "Search result: Rain\nSource: kb/7\n\nIt rains.\n "});
+    assert_eq!(
+        body["messages"][0]["content"],
+        json!([
+            {"toolResult": {"toolUseId": "t", "content": [text]}}, text,
+        ])
+    );
+    assert_eq!(
+        body["DROPPED"],
+        json!([
+            "messages.0.content.0: sent as text, which the answer cannot cite",
+            "messages.0.content.1.content.0: sent as text, which the answer cannot cite",
+        ])
+    );
+}
+
+#[test]
+fn a_search_result_without_a_word_is_its_title() {
+    let empty = SearchResult { source: "s".into(), title: "t".into(), content: vec![], citations: None };
+    let given = chat(vec![turn(Role::User, vec![block(BlockKind::SearchResult(empty))])]);
+    let text = json!([{"text": "Search result: t\nSource: s\n"}]);
+    assert_eq!(sent(&given, CLAUDE)["messages"][0]["content"], text);
 }

@@ -10,7 +10,7 @@ mod settings;
 mod tools;
 mod turns;
 
-use ::message::{Chat, Dialect, Dropped, Extra, Failure, Operation, SPELLING, said};
+use ::message::{Block, Chat, Dialect, Dropped, Extra, Failure, Operation, SPELLING, said};
 use serde_json::{Map, Value, json};
 
 use super::names::generation;
@@ -86,6 +86,13 @@ impl Encoder {
             _ => "cache_control",
         };
         self.drop(format!("{at}.{name}"), "Gemini caches on its own");
+    }
+
+    /// Reports what a block says about citing sources.
+    fn drop_citing(&mut self, at: &str, block: &Block) {
+        for name in block.citing() {
+            self.drop(format!("{at}.{name}"), "Gemini cites only what it finds itself");
+        }
     }
 
     /// Reports the unknown fields of a foreign object.

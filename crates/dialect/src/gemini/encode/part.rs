@@ -1,6 +1,10 @@
 //! One [`Block`] → a part, with the seal that stands before it.
 
-use ::message::{Block, BlockKind, Dialect, Extra, Failure, Media, MediaSource, ToolOrigin};
+use std::borrow::Cow;
+
+use ::message::{
+    Block, BlockKind, Dialect, Document, Extra, Failure, Media, MediaSource, SearchResult, ToolOrigin,
+};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
@@ -56,13 +60,17 @@ impl Encoder {
                 return Ok(Vec::new());
             }
             BlockKind::Image(media)
-            | BlockKind::Document(media)
+            | BlockKind::Document(Document { media, .. })
             | BlockKind::Audio(media)
             | BlockKind::Video(media) => {
                 if let (false, Some(name), BlockKind::Document(_)) = (self.home, &media.name, &block.kind) {
                     before = Some(member("text", name.as_str()));
                 }
                 self.file(at, block, media)?
+            }
+            BlockKind::SearchResult(result) => {
+                self.drop(at, SearchResult::AS_TEXT);
+                member("text", result.to_text())
             }
             BlockKind::ToolUse { origin: ToolOrigin::Server, .. } => {
                 self.drop(at, "a tool call that only its own vendor understands");
@@ -93,6 +101,7 @@ impl Encoder {
         if block.cache.is_some() {
             self.drop_cache(at);
         }
+        self.drop_citing(at, block);
         self.extra(|| at.to_owned(), &block.extra, part);
     }
 
@@ -129,10 +138,8 @@ impl Encoder {
         }
         let sent = if self.home { name.into() } else { function_name(name) };
         out.insert("name".to_owned(), sent.into());
-        let (texts, files): (Vec<_>, Vec<_>) = content
-            .iter()
-            .enumerate()
-            .partition(|(_, block)| matches!(block.kind, BlockKind::Text(_) | BlockKind::Refusal(_)));
+        let (texts, files): (Vec<_>, Vec<_>) =
+            content.iter().enumerate().partition(|(_, block)| text_of(block).is_some());
         if let Some(response) = response(&texts, *is_error, note(notes, "response"), self.home) {
             out.insert("response".to_owned(), response);
         }
@@ -153,8 +160,12 @@ impl Encoder {
             out.insert("parts".to_owned(), parts.into());
         }
         for (index, text) in texts {
+            let at = || format!("{at}.content.{index}");
             if text.cache.is_some() && !self.home {
-                self.drop_cache(&format!("{at}.content.{index}"));
+                self.drop_cache(&at());
+            }
+            if matches!(text.kind, BlockKind::SearchResult(_)) {
+                self.drop(at(), SearchResult::AS_TEXT);
             }
         }
         let mut part = Map::from_iter([("functionResponse".to_owned(), out.into())]);
@@ -213,22 +224,25 @@ fn response(
     noted: Option<&Value>,
     home: bool,
 ) -> Option<Value> {
-    let texts: Vec<&str> = texts
-        .iter()
-        .filter_map(|(_, block)| match &block.kind {
-            BlockKind::Text(text) | BlockKind::Refusal(text) => Some(text.as_str()),
-            _ => None,
-        })
-        .collect();
+    let texts: Vec<Cow<'_, str>> = texts.iter().filter_map(|(_, block)| text_of(block)).collect();
     let failed = is_error == Some(true);
     match noted {
-        Some(noted) if texts.len() == 1 && said(noted) == (texts[0].to_owned(), failed) => {
+        Some(noted) if texts.len() == 1 && said(noted) == (texts[0].clone().into_owned(), failed) => {
             return Some(noted.clone());
         }
         None if home && texts.is_empty() => return None,
         _ => {}
     }
     Some(member(if failed { "error" } else { "output" }, texts.join("\n")))
+}
+
+/// What of a tool's result is text.
+fn text_of(block: &Block) -> Option<Cow<'_, str>> {
+    match &block.kind {
+        BlockKind::Text(text) | BlockKind::Refusal(text) => Some(text.into()),
+        BlockKind::SearchResult(result) => Some(result.to_text().into()),
+        _ => None,
+    }
 }
 
 /// Base64 in the client's alphabet.

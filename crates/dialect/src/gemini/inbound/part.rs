@@ -52,7 +52,7 @@ pub(super) fn part(
         "functionCall" => call(&mut fields, calls)?,
         _ => response(&mut fields, calls)?,
     };
-    blocks.push(Block { kind, cache: None, extra: fields.rest() });
+    blocks.push(Block { extra: fields.rest(), ..Block::new(kind) });
     Ok(())
 }
 
@@ -70,7 +70,7 @@ fn thinking(mut fields: Fields<'_>) -> Result<Block, Failure> {
             Held::Redacted(data) => BlockKind::RedactedThinking(data),
         },
     };
-    Ok(Block { kind, cache: None, extra: fields.rest() })
+    Ok(Block { extra: fields.rest(), ..Block::new(kind) })
 }
 
 /// `{"mimeType", "data", "displayName"}`: the bytes, in either base64 alphabet.
@@ -121,7 +121,7 @@ fn by_type(media: Media) -> BlockKind {
         Some("image") => BlockKind::Image(media),
         Some("audio") => BlockKind::Audio(media),
         Some("video") => BlockKind::Video(media),
-        _ => BlockKind::Document(media),
+        _ => BlockKind::Document(media.into()),
     }
 }
 

@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 
-use message::{Block, BlockKind, Chat, Failure, Message, Role};
+use message::{Block, BlockKind, Chat, Failure, Message, Role, SearchResult};
 use serde_json::{Map, Value, json};
 
 use super::Encoder;
@@ -118,6 +118,10 @@ impl Encoder {
         for (index, block) in blocks.iter().enumerate() {
             match &block.kind {
                 BlockKind::Text(text) => texts.push(text.into()),
+                BlockKind::SearchResult(result) => {
+                    self.drop(format!("{path}.content.{index}"), SearchResult::AS_TEXT);
+                    texts.push(result.to_text().into());
+                }
                 BlockKind::Opaque { value, .. } => {
                     texts.push(value.get("json").unwrap_or(value).to_string().into());
                 }

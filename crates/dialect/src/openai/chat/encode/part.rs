@@ -1,6 +1,6 @@
 //! [`Block`]s → content parts.
 
-use message::{Block, BlockKind, CacheMarker, Dialect, Failure, Media, MediaSource};
+use message::{Block, BlockKind, CacheMarker, Dialect, Document, Failure, Media, MediaSource, SearchResult};
 use serde_json::{Map, Value, json};
 
 use super::{Encoder, refuse};
@@ -21,7 +21,11 @@ impl Encoder {
             }
             BlockKind::Video(_) => return Err(refuse(path, "Chat Completions takes no video")),
             BlockKind::Audio(media) => audio(path, block, media)?,
-            BlockKind::Document(media) => document(path, media)?,
+            BlockKind::Document(Document { media, .. }) => document(path, media)?,
+            BlockKind::SearchResult(result) => {
+                self.drop(path, SearchResult::AS_TEXT);
+                json!({"type": "text", "text": result.to_text()})
+            }
             BlockKind::Opaque { dialect: Dialect::OpenAiChat, value } => return Ok(Some(value.clone())),
             BlockKind::Opaque { .. } => {
                 self.drop(path, "only its own vendor understands it");
@@ -38,6 +42,9 @@ impl Encoder {
         };
         let Value::Object(mut part) = part else { return Ok(None) };
         self.cache(|| path.to_owned(), block.cache.as_ref(), &mut part);
+        for name in block.citing() {
+            self.drop(format!("{path}.{name}"), "not known to Chat Completions");
+        }
         self.extra(|| path.to_owned(), &block.extra, &mut part);
         Ok(Some(part.into()))
     }

@@ -123,7 +123,7 @@ fn tool_call(at: At<'_>, value: Value) -> Result<Block, Failure> {
     };
     keep_rest(&mut fields, "function", function);
     let kind = BlockKind::ToolUse { id, name, input, origin: ToolOrigin::Client };
-    Ok(Block { kind, cache: None, extra: seal(fields.rest(), notes) })
+    Ok(Block { extra: seal(fields.rest(), notes), ..Block::new(kind) })
 }
 
 /// A call of a custom tool, whose input is free text.
@@ -136,7 +136,7 @@ fn custom_call(mut fields: Fields<'_>) -> Result<Block, Failure> {
     keep_rest(&mut fields, "custom", custom);
     let kind = BlockKind::ToolUse { id, name, input, origin: ToolOrigin::Client };
     let notes = Extra::from_iter([("custom".to_owned(), Value::Bool(true))]);
-    Ok(Block { kind, cache: None, extra: seal(fields.rest(), notes) })
+    Ok(Block { extra: seal(fields.rest(), notes), ..Block::new(kind) })
 }
 
 /// A call of a kind yet to be invented.
@@ -155,5 +155,5 @@ fn result(mut fields: Fields<'_>, id: String, notes: Extra) -> Result<Message, F
 /// A block that did not stand in `content`.
 fn noted(kind: BlockKind, rest: Extra, member: &str) -> Block {
     let notes = Extra::from_iter([("in".to_owned(), Value::String(member.to_owned()))]);
-    Block { kind, cache: None, extra: seal(rest, notes) }
+    Block { extra: seal(rest, notes), ..Block::new(kind) }
 }

@@ -31,11 +31,11 @@ fn part(at: At<'_>, value: Value) -> Result<Block, Failure> {
         "image_url" => BlockKind::Image(linked(&mut fields, "image_url")?),
         "video_url" => BlockKind::Video(linked(&mut fields, "video_url")?),
         "input_audio" => BlockKind::Audio(audio(&mut fields, &mut notes)?),
-        "file" => BlockKind::Document(file(&mut fields)?),
+        "file" => BlockKind::Document(file(&mut fields)?.into()),
         _ => return Ok(unknown(kind, fields)),
     };
     let cache = cache_marker(&mut fields);
-    Ok(Block { kind, cache, extra: seal(fields.rest(), notes) })
+    Ok(Block { cache, extra: seal(fields.rest(), notes), ..Block::new(kind) })
 }
 
 /// A part of a kind this version does not know: kept whole for servers that do.

@@ -309,18 +309,18 @@ fn files_are_carried_or_refused() {
     let base64 = || MediaSource::Base64("JVBE".to_owned());
     let user = |kind| foreign(vec![(Role::User, vec![Block::new(kind)])]);
     assert_eq!(
-        body(&user(BlockKind::Document(media(base64()))))["messages"][0]["content"][0],
+        body(&user(BlockKind::Document(media(base64()).into())))["messages"][0]["content"][0],
         json!({
             "type": "file", "file": {"file_data": "data:application/pdf;base64,JVBE", "filename": "a.pdf"},
         })
     );
-    let text = user(BlockKind::Document(media(MediaSource::Text("once".to_owned()))));
+    let text = user(BlockKind::Document(media(MediaSource::Text("once".to_owned())).into()));
     assert_eq!(body(&text)["messages"][0]["content"], "a.pdf:\n\nonce");
     let link = user(BlockKind::Image(media(MediaSource::Url("https://x.test/a".to_owned()))));
     assert_eq!(body(&link)["messages"][0]["content"][0]["image_url"]["url"], "https://x.test/a");
     for kind in [
         BlockKind::Image(media(MediaSource::Reference(json!({"s3Location": {"uri": "s3://a/b"}})))),
-        BlockKind::Document(media(MediaSource::Url("https://x.test/a".to_owned()))),
+        BlockKind::Document(media(MediaSource::Url("https://x.test/a".to_owned())).into()),
         BlockKind::Video(media(base64())),
     ] {
         let failure =

@@ -1,6 +1,8 @@
 //! Requests: the head, what fields mean, and what is wrong with bad ones.
 
-use ::message::{BlockKind, Effort, ErrorKind, MediaSource, OutputFormat, Role, ToolChoice, ToolKind};
+use ::message::{
+    BlockKind, Document, Effort, ErrorKind, MediaSource, OutputFormat, Role, ToolChoice, ToolKind,
+};
 use serde_json::json;
 
 use super::{chat, try_call};
@@ -112,7 +114,9 @@ fn files_keep_their_bytes_and_types() {
         .content
         .iter()
         .map(|block| match &block.kind {
-            BlockKind::Image(media) | BlockKind::Audio(media) | BlockKind::Document(media) => {
+            BlockKind::Image(media)
+            | BlockKind::Audio(media)
+            | BlockKind::Document(Document { media, .. }) => {
                 let MediaSource::Base64(data) = &media.source else { panic!("{media:?}") };
                 (media.media_type.as_deref().unwrap_or_default(), data.as_str())
             }

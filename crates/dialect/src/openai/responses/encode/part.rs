@@ -1,6 +1,6 @@
 //! [`Block`]s → content parts.
 
-use message::{Block, BlockKind, Dialect, Failure, Media, MediaSource};
+use message::{Block, BlockKind, Dialect, Document, Failure, Media, MediaSource, SearchResult};
 use serde_json::{Map, Value, json};
 
 use super::{Encoder, refuse};
@@ -20,9 +20,13 @@ impl Encoder {
             }
             BlockKind::Refusal(text) => json!({"type": "refusal", "refusal": text}),
             BlockKind::Image(media) => image(path, media)?,
-            BlockKind::Document(media) => document(path, media, self.home)?,
+            BlockKind::Document(Document { media, .. }) => document(path, media, self.home)?,
             BlockKind::Audio(_) => return Err(refuse(path, "Responses takes no sound")),
             BlockKind::Video(_) => return Err(refuse(path, "Responses takes no video")),
+            BlockKind::SearchResult(result) => {
+                self.drop(path, SearchResult::AS_TEXT);
+                json!({"type": "input_text", "text": result.to_text()})
+            }
             BlockKind::Opaque { dialect: Dialect::OpenAiResponses, value } => return Ok(Some(value.clone())),
             BlockKind::Opaque { .. } => {
                 self.drop(path, "only its own vendor understands it");
@@ -49,6 +53,9 @@ impl Encoder {
             part.insert("annotations".to_owned(), Value::Array(Vec::new()));
         } else if matches!(block.kind, BlockKind::Image(_)) {
             part.insert("detail".to_owned(), "auto".into());
+        }
+        for name in block.citing() {
+            self.drop(format!("{path}.{name}"), "not known to Responses");
         }
         self.extra(|| path.to_owned(), &block.extra, &mut part);
         Ok(Some(part.into()))

@@ -133,7 +133,7 @@ fn models_turn(chat: &mut Chat) -> &mut Message {
 fn said_by_model(chat: &mut Chat, kind: BlockKind, mut fields: Fields<'_>, mut notes: Extra) {
     keep_books(&mut fields, &mut notes);
     let extra = seal(fields.rest(), notes);
-    models_turn(chat).content.push(Block { kind, cache: None, extra });
+    models_turn(chat).content.push(Block { extra, ..Block::new(kind) });
 }
 
 fn message(mut fields: Fields<'_>, chat: &mut Chat) -> Result<(), Failure> {
@@ -241,7 +241,7 @@ fn output(mut fields: Fields<'_>, chat: &mut Chat, mut notes: Extra) -> Result<(
     let (content, plain) = part::content(&mut fields, "output")?;
     keep_books(&mut fields, &mut notes);
     let kind = BlockKind::ToolResult { id, content, plain, is_error: None };
-    let block = Block { kind, cache: None, extra: seal(fields.rest(), notes) };
+    let block = Block { extra: seal(fields.rest(), notes), ..Block::new(kind) };
     chat.messages.push(Message { role: Role::Tool, content: vec![block], plain: false, extra: Extra::new() });
     Ok(())
 }

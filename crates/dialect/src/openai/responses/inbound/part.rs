@@ -36,7 +36,7 @@ fn part(at: At<'_>, value: Value) -> Result<Block, Failure> {
         }
         "refusal" => BlockKind::Refusal(fields.required_string("refusal")?),
         "input_image" => BlockKind::Image(image(&mut fields, &mut notes)?),
-        "input_file" => BlockKind::Document(file(&mut fields)?),
+        "input_file" => BlockKind::Document(file(&mut fields)?.into()),
         // A kind this version does not know: kept whole for servers that do.
         _ => {
             fields.put("type", word.into());
@@ -44,10 +44,10 @@ fn part(at: At<'_>, value: Value) -> Result<Block, Failure> {
             let kind = BlockKind::Opaque { dialect: Dialect::OpenAiResponses, value };
             // Among the model's blocks there are unknown items, too.
             let extra = seal(Extra::new(), Extra::from_iter([("part".to_owned(), true.into())]));
-            return Ok(Block { kind, cache: None, extra });
+            return Ok(Block { extra, ..Block::new(kind) });
         }
     };
-    Ok(Block { kind, cache: None, extra: seal(fields.rest(), notes) })
+    Ok(Block { extra: seal(fields.rest(), notes), ..Block::new(kind) })
 }
 
 fn image(fields: &mut Fields<'_>, notes: &mut Extra) -> Result<Media, Failure> {
