@@ -3,7 +3,7 @@
 //!
 //! What an answer would be wrong without is no loss but an error, and belongs to `request`.
 
-use message::{Block, BlockKind, Chat, Dialect, Dropped, Extra, said};
+use message::{Block, BlockKind, Chat, Dialect, Dropped, Extra, SearchResult, said};
 
 use crate::template::wants_thinking;
 
@@ -58,8 +58,10 @@ impl Losses {
         for (at, block) in blocks.iter().enumerate() {
             let path = format!("{parent}.{at}");
             self.fields(&format!("{path}."), &block.extra);
+            block.citing().for_each(|name| self.push(format!("{path}.{name}"), UNKNOWN));
             match &block.kind {
                 BlockKind::RedactedThinking(_) => self.push(path.clone(), SEALED),
+                BlockKind::SearchResult(_) => self.push(path.clone(), SearchResult::AS_TEXT),
                 BlockKind::ToolResult { content, .. } => self.blocks(&format!("{path}.content"), content),
                 _ => {}
             }
@@ -108,6 +110,26 @@ mod tests {
                     messages.0.content.1.content.0.cache_control tools.0.eager tools.0.cache_control";
         assert_eq!(told(true), format!("metadata {rest}"));
         assert_eq!(told(false), format!("metadata reasoning {rest}"));
+    }
+
+    #[test]
+    fn nothing_can_be_cited() {
+        let mut chat = Chat::new(Dialect::Anthropic);
+        let found = SearchResult { source: "s".into(), title: "t".into(), content: vec![], citations: None };
+        let media =
+            message::Media { media_type: None, name: None, source: message::MediaSource::Text("a".into()) };
+        let file = message::Document { media, context: Some("old".into()), citations: Some(true) };
+        let content = vec![Block::new(BlockKind::SearchResult(found)), Block::new(BlockKind::Document(file))];
+        chat.messages.push(Message { role: Role::User, content, plain: false, extra: Extra::new() });
+        let told = read(&chat, true).into_iter().map(|Dropped { path, why }| format!("{path}: {why}"));
+        assert_eq!(
+            told.collect::<Vec<_>>(),
+            [
+                "messages.0.content.0: sent as text, which the answer cannot cite",
+                "messages.0.content.1.context: unknown to models served here",
+                "messages.0.content.1.citations: unknown to models served here",
+            ]
+        );
     }
 
     #[test]
