@@ -21,6 +21,7 @@
 
 pub mod anthropic;
 pub mod bedrock;
+mod claude;
 pub mod cohere;
 pub mod credential;
 pub mod framing;

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 fn call(dialect: Dialect, body: &Value) -> Call {
     let body = Bytes::from(body.to_string());
-    let inbound = dialect::inbound(dialect, Operation::Chat, None, false, &body).expect("a good body");
+    let inbound = dialect::inbound(dialect, Operation::Chat, Some("m"), false, &body).expect("a good body");
     Call::new(NewCall {
         id: RequestId::new("0b5e-77"),
         operation: Operation::Chat,
@@ -299,4 +299,70 @@ fn u6_an_openai_client_reads_an_anthropic_answer_alike_streamed_and_whole() {
     );
     assert_eq!(counted, whole["usage"]);
     assert_eq!((&counted["prompt_tokens"], &counted["completion_tokens"]), (&json!(24), &json!(9)));
+}
+
+#[test]
+fn r8_who_asks_for_reasoning_gets_its_text() {
+    let chat =
+        json!({"model": "m", "messages": [{"role": "user", "content": "hi"}], "reasoning_effort": "low"});
+    let responses = |reasoning: Value| json!({"model": "m", "input": "hi", "reasoning": reasoning});
+    let gemini = |shown: bool| {
+        let thinking = json!({"includeThoughts": shown, "thinkingBudget": 2000});
+        json!({"contents": [{"role": "user", "parts": [{"text": "hi"}]}], "generationConfig": {"thinkingConfig": thinking}})
+    };
+    let converse = |thinking: Value| json!({"messages": [{"role": "user", "content": [{"text": "hi"}]}], "additionalModelRequestFields": {"thinking": thinking}});
+    let shown = "summarized";
+    for (client, body, expected) in [
+        (Dialect::OpenAiChat, chat, shown),
+        (Dialect::OpenAiResponses, responses(json!({"effort": "low"})), shown),
+        (Dialect::OpenAiResponses, responses(json!({"effort": "low", "summary": "auto"})), shown),
+        (Dialect::Gemini, gemini(true), shown),
+        (Dialect::Gemini, gemini(false), "omitted"),
+        (Dialect::BedrockConverse, converse(json!({"type": "adaptive"})), shown),
+        (Dialect::BedrockConverse, converse(json!({"type": "adaptive", "display": "omitted"})), "omitted"),
+        (Dialect::BedrockConverse, converse(json!({"type": "enabled", "budget_tokens": 2000})), shown),
+    ] {
+        let servers = [
+            (Dialect::Anthropic, "/thinking"),
+            (Dialect::BedrockConverse, "/additionalModelRequestFields/thinking"),
+        ];
+        for (server, place) in servers.into_iter().filter(|(server, _)| *server != client) {
+            let outgoing = target(server)
+                .encode(&call(client, &body), "anthropic.claude-opus-4-6-v1")
+                .expect("translated");
+            let sent = sent(&outgoing);
+            let thinking = sent["body"].pointer(place).expect("thinking is asked for");
+            assert_eq!(thinking["display"], expected, "{client} to {server}: {body}");
+            assert_eq!(sent["dropped"], json!([]), "{client} to {server}: {body}");
+        }
+    }
+}
+
+#[test]
+fn r8_who_wants_no_text_is_shown_none_and_at_home_every_word_stays() {
+    let body = |display: Value| {
+        let thinking = json!({"type": "enabled", "budget_tokens": 2048, "display": display});
+        json!({"model": "m", "max_tokens": 4096, "messages": [{"role": "user", "content": "hi"}], "thinking": thinking})
+    };
+    let sent = |server: Dialect, display: &str| {
+        let call = call(Dialect::Anthropic, &body(display.into()));
+        sent(&target(server).encode(&call, "m").expect("translated"))
+    };
+    for display in ["summarized", "omitted", "updates"] {
+        assert_eq!(sent(Dialect::Anthropic, display)["body"]["thinking"]["display"], display);
+    }
+    for (display, shown) in [("summarized", true), ("omitted", false)] {
+        let gemini = sent(Dialect::Gemini, display);
+        assert_eq!(gemini["body"]["generationConfig"]["thinkingConfig"]["includeThoughts"], shown);
+        let responses = sent(Dialect::OpenAiResponses, display);
+        assert_eq!(responses["body"]["reasoning"].get("summary").is_some(), shown, "{responses}");
+        // Its servers show what they think, or do not, whatever is said.
+        let chat = sent(Dialect::OpenAiChat, display);
+        let told = chat["dropped"]
+            .as_array()
+            .expect("a list")
+            .iter()
+            .any(|told| told.to_string().contains("display"));
+        assert_eq!(told, !shown, "{chat}");
+    }
 }

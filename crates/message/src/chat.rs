@@ -137,6 +137,8 @@ pub struct Reasoning {
     pub effort: Option<Effort>,
     /// Most thinking tokens.
     pub budget_tokens: Option<u64>,
+    /// Whether the answer should show what was thought; `None` if the client did not say.
+    pub shown: Option<bool>,
 }
 
 /// A whole decoded request.

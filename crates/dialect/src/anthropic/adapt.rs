@@ -12,6 +12,7 @@ use serde_json::{Number, Value, json};
 
 use super::fields::Path;
 use super::turns;
+use crate::claude::{self, Claude};
 
 /// Output tokens asked for when the client set no limit: the API demands one. Every
 /// Claude model since 3.5 can produce this many.
@@ -49,14 +50,14 @@ pub(super) fn refuse(at: &Path<'_>, why: &str) -> Failure {
 /// # Errors
 /// [`Unsupported`](message::ErrorKind::Unsupported) naming the field whose loss would
 /// make the answer wrong.
-pub(super) fn adapt(chat: &Chat, operation: Operation) -> Result<(Chat, Vec<Dropped>), Failure> {
+pub(super) fn adapt(chat: &Chat, operation: Operation, model: &str) -> Result<(Chat, Vec<Dropped>), Failure> {
     chat.leave_home()?;
     let mut losses = Losses::default();
     let mut adapted = Chat::new(Dialect::Anthropic);
     (adapted.system, adapted.messages) = turns::adapt(chat, &mut losses)?;
     adapted.tools = tools(&chat.tools, &mut losses)?;
     choice(chat, &mut adapted, &mut losses)?;
-    reasoning(chat.reasoning.as_ref(), &mut adapted);
+    reasoning(chat, model, &mut adapted, &mut losses);
     if operation == Operation::Chat {
         adapted.sampling = sampling(&chat.sampling, &mut losses)?;
         if adapted.sampling.max_tokens.is_none() {
@@ -195,24 +196,62 @@ fn output(output: &OutputFormat, losses: &mut Losses) -> OutputFormat {
     }
 }
 
-/// An effort asks the model to think as it sees fit (`adaptive`), but for a forced tool
-/// call, which excludes thinking; a budget turns thinking on; no effort turns it off.
-fn reasoning(reasoning: Option<&Reasoning>, adapted: &mut Chat) {
-    let Some(&Reasoning { enabled, effort, budget_tokens }) = reasoning else { return };
-    let forced = matches!(adapted.tool_choice, Some(ToolChoice::Any | ToolChoice::Named(_)));
-    let off = enabled == Some(false) || effort == Some(Effort::None);
-    let wanted = enabled == Some(true) || effort.is_some();
-    let enabled = match budget_tokens {
-        _ if off => Some(false),
-        Some(_) if !forced => Some(true),
-        _ => None,
-    };
-    if enabled.is_none() && wanted && !forced {
-        adapted.extra.insert(SPELLING.to_owned(), json!({"thinking": "adaptive"}));
+/// How to think, in the words that this Claude takes: an effort, or leave to think as it
+/// sees fit (`adaptive`), or a budget for the older ones. A forced tool call excludes it.
+///
+/// Who reads thoughts must say so (`display`): since Claude Opus 4.7 they are left empty
+/// unasked. It is said to every model: those that think take the word, and `summarized` is
+/// what the earlier ones do anyway. Only a client that does not want to see them is heard.
+/// Source: `thinking_config_adaptive_param.py` and `thinking_config_enabled_param.py` of
+/// `anthropic` 2.12.0; "Controlling thinking display" of Anthropic's documentation; read 2026-11-22.
+fn reasoning(chat: &Chat, model: &str, adapted: &mut Chat, losses: &mut Losses) {
+    let Some(&Reasoning { enabled, effort, budget_tokens, shown }) = chat.reasoning.as_ref() else { return };
+    if enabled == Some(false) || effort == Some(Effort::None) {
+        adapted.reasoning = Some(Reasoning { enabled: Some(false), ..Reasoning::default() });
+        return;
     }
-    adapted.reasoning = Some(Reasoning {
-        enabled,
-        effort: effort.filter(|_| !off),
-        budget_tokens: budget_tokens.filter(|_| enabled == Some(true)),
-    });
+    let known = Claude::of(model);
+    let claude = known.unwrap_or(Claude::UNTOLD);
+    // Where nothing was said but that it may think, only a model that is known to decide
+    // for itself is asked to.
+    let wanted = enabled == Some(true) || effort.is_some() || budget_tokens.is_some();
+    let asked = wanted || known.is_some_and(|claude| claude.version.is_some() && claude.adapts());
+    let at = Path::Key(&Path::Root, "reasoning");
+    if !claude.thinks() && wanted {
+        losses.note(&at, "this model does not think");
+    }
+    if !claude.thinks() || !asked {
+        return;
+    }
+    let mut reasoning = Reasoning { effort: effort.filter(|_| claude.adapts()), ..Reasoning::default() };
+    let forced = matches!(adapted.tool_choice, Some(ToolChoice::Any | ToolChoice::Named(_)));
+    if !forced {
+        reasoning.shown = Some(shown.unwrap_or(true));
+        let budget = match budget_tokens {
+            Some(tokens) if !claude.takes_budget() => {
+                let thinking = Path::Key(&Path::Root, "thinking");
+                losses.note(&Path::Key(&thinking, "budget_tokens"), claude::MEASURES_ITSELF);
+                reasoning.effort = effort.or(Some(claude::effort(tokens)));
+                None
+            }
+            None if !claude.adapts() => Some(claude::budget(effort)),
+            budget => budget,
+        };
+        match budget {
+            None => {
+                adapted.extra.insert(SPELLING.to_owned(), json!({"thinking": "adaptive"}));
+            }
+            Some(budget) => match claude::fitting(budget, chat.sampling.max_tokens.unwrap_or(u64::MAX)) {
+                Some(budget) => {
+                    reasoning.enabled = Some(true);
+                    reasoning.budget_tokens = Some(budget);
+                }
+                None => {
+                    reasoning.shown = None;
+                    losses.note(&at, "less than the 1024 tokens that thinking takes at least");
+                }
+            },
+        }
+    }
+    adapted.reasoning = Some(reasoning);
 }

@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::blocks::{Wire, write_content, write_extra};
 use super::tools::write_choice;
+use super::wire::DISPLAY;
 
 /// A request to be written.
 pub(super) struct Request<'a> {
@@ -145,8 +146,11 @@ fn thinking(chat: &Chat) -> Option<Value> {
         None => None,
     };
     let budget = reasoning.and_then(|reasoning| reasoning.budget_tokens);
+    let shown = reasoning.and_then(|reasoning| reasoning.shown);
+    let display = DISPLAY.into_iter().find(|(_, means)| Some(*means) == shown).map(|(word, _)| word);
     let known = kind.map(|kind| ("type", kind.into()));
     let known = known.into_iter().chain(budget.map(|budget| ("budget_tokens", budget.into())));
+    let known = known.chain(display.map(|word| ("display", word.into())));
     merged(known, chat.extra.get("thinking"))
 }
 

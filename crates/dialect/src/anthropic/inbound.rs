@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use super::blocks::{self, Content};
 use super::fields::{Fields, Path, each, expected, string};
 use super::tools;
+use super::wire::DISPLAY;
 use crate::{Inbound, json};
 
 /// Reads the shallow facts of a body and checks that what every call needs is there.
@@ -157,6 +158,11 @@ fn thinking(chat: &mut Chat, fields: &mut Fields<'_>) -> Result<(), Failure> {
         "adaptive" => spell(&mut chat.extra, "thinking", "adaptive"),
         // `between_tools`, and what is yet to come.
         _ => config.keep("type", kind.into()),
+    }
+    let display = config.peek("display").and_then(Value::as_str);
+    reasoning.shown = DISPLAY.into_iter().find(|(word, _)| Some(*word) == display).map(|(_, shown)| shown);
+    if reasoning.shown.is_some() {
+        config.take("display");
     }
     keep(fields, "thinking", config.remainder());
     Ok(())

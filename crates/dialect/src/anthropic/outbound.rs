@@ -102,7 +102,7 @@ fn written(
     let (chat, dropped) = if chat.home == Dialect::Anthropic {
         (Cow::Borrowed(chat), Vec::new())
     } else {
-        let (chat, dropped) = adapt(chat, call.operation)?;
+        let (chat, dropped) = adapt(chat, call.operation, model)?;
         (Cow::Owned(chat), dropped)
     };
     if let Some(betas) = betas(&chat)? {

@@ -11,6 +11,9 @@ use serde_json::Value;
 /// The version header every request to this API carries. The only value since 2023.
 pub const VERSION: &str = "2023-06-01";
 
+/// The words of `thinking.display`, and whether the thinking is shown then.
+pub(super) const DISPLAY: [(&str, bool); 2] = [("summarized", true), ("omitted", false)];
+
 /// `usage` as it is written. `message_delta` repeats the totals of `message_start`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default)]

@@ -119,7 +119,8 @@ fn nova_config(field: &mut Field<'_>) -> Result<bool, Failure> {
     Ok(understood)
 }
 
-/// Anthropic's `{"type": "enabled" | "adaptive" | "disabled", "budget_tokens": n}`.
+/// Anthropic's `{"type": "enabled" | "adaptive" | "disabled", "budget_tokens": n,
+/// "display": "summarized" | "omitted"}`.
 fn thinking(field: &mut Field<'_>) -> Result<bool, Failure> {
     let mut config = field.object()?;
     let enabled = match config.require_string("type")?.as_str() {
@@ -129,10 +130,17 @@ fn thinking(field: &mut Field<'_>) -> Result<bool, Failure> {
         _ => return Err(config.at.key("type").wrong("must be `enabled`, `adaptive` or `disabled`")),
     };
     let budget_tokens = config.count("budget_tokens", 0)?;
-    let understood = config.rest().is_empty();
+    let display = config.string("display")?;
+    let shown = match display.as_deref() {
+        Some("summarized") => Some(true),
+        Some("omitted") => Some(false),
+        _ => None,
+    };
+    let understood = config.rest().is_empty() && display.is_some() == shown.is_some();
     let reasoning = field.chat.reasoning.get_or_insert_with(Reasoning::default);
     reasoning.enabled = enabled;
     reasoning.budget_tokens = budget_tokens;
+    reasoning.shown = shown;
     Ok(understood)
 }
 

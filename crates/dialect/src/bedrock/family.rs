@@ -7,6 +7,8 @@
 //! Amazon Bedrock user guide, "Supported foundation models" and "Supported models and
 //! model features", read 2026-11-22.
 
+use crate::claude::Claude;
+
 /// A model's family.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Family {
@@ -36,15 +38,6 @@ pub(super) enum Family {
     Other,
     /// The id does not tell: an application inference profile, an imported model, an alias.
     Unknown,
-}
-
-/// Which Claude.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Claude {
-    /// Major and minor version; `None` if the id has none.
-    version: Option<(u8, u8)>,
-    /// Of a line that takes system turns from early on.
-    early_line: bool,
 }
 
 /// Vendors by what their ids contain; the first that fits decides.
@@ -85,11 +78,11 @@ const VENDORS: &[(&str, Family)] = &[
 impl Family {
     /// The family of a model by its id or ARN.
     pub(super) fn of(model: &str) -> Self {
-        if let Some(place) = model.find("claude") {
-            return Self::Claude(Claude::of(&model[place..]));
+        if let Some(claude) = Claude::of(model) {
+            return Self::Claude(claude);
         }
         if model.contains("anthropic.") {
-            return Self::Claude(Claude { version: None, early_line: false });
+            return Self::Claude(Claude::UNTOLD);
         }
         let known = VENDORS.iter().find(|(word, _)| model.contains(word));
         known.map_or(Self::Unknown, |(_, family)| *family)
@@ -127,43 +120,6 @@ impl Family {
     }
 }
 
-impl Claude {
-    /// `claude-3-7-sonnet-20250219-v1:0`, `claude-opus-4-6-v1`, `claude-sonnet-5`, `claude-v2:1`.
-    fn of(id: &str) -> Self {
-        let mut numbers = id.split(['-', '.', ':', '@', '/']).filter_map(|word| match word.len() {
-            // A date is no version.
-            1 | 2 => word.parse::<u8>().ok(),
-            _ => None,
-        });
-        let version = match numbers.next() {
-            _ if id.starts_with("claude-v") || id.starts_with("claude-instant") => Some((2, 0)),
-            None => None,
-            // The `0` of an ending `-v1:0` is the right minor for an id without one.
-            Some(major) => Some((major, numbers.next().unwrap_or(0))),
-        };
-        Self { version, early_line: id.contains("opus") || id.contains("fable") }
-    }
-
-    fn at_least(self, major: u8, minor: u8) -> bool {
-        self.version.is_none_or(|version| version >= (major, minor))
-    }
-
-    /// It thinks as it sees fit, by an effort; before, a budget had to be given.
-    pub(super) fn adapts(self) -> bool {
-        self.at_least(4, 6)
-    }
-
-    /// It thinks at all.
-    pub(super) fn thinks(self) -> bool {
-        self.at_least(3, 7)
-    }
-
-    /// Opus 4.8, Opus 5 and Fable 5, not Sonnet 5: the others refuse the role.
-    fn takes_system_turns(self) -> bool {
-        self.early_line && self.version.is_some_and(|version| version >= (4, 8))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -191,26 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn claudes_are_told_apart_by_their_version() {
-        for (model, version) in [
-            ("us.anthropic.claude-3-7-sonnet-20250219-v1:0", Some((3, 7))),
-            ("anthropic.claude-3-haiku-20240307-v1:0", Some((3, 0))),
-            ("anthropic.claude-sonnet-4-20250514-v1:0", Some((4, 0))),
-            ("global.anthropic.claude-sonnet-4-5-20250929-v1:0", Some((4, 5))),
-            ("anthropic.claude-opus-4-6-v1", Some((4, 6))),
-            ("anthropic.claude-opus-5-5", Some((5, 5))),
-            ("anthropic.claude-sonnet-5", Some((5, 0))),
-            ("anthropic.claude-v2:1", Some((2, 0))),
-            ("anthropic.claude-instant-v1", Some((2, 0))),
-            ("my-claude", None),
-            (
-                "arn:aws:bedrock:us-east-1:123456789012:inference-profile/us.anthropic.claude-opus-4-1-20250805-v1:0",
-                Some((4, 1)),
-            ),
-        ] {
-            let Family::Claude(claude) = Family::of(model) else { panic!("{model} is a Claude") };
-            assert_eq!(claude.version, version, "{model}");
-        }
+    fn only_some_claudes_take_system_turns() {
         let takes = |model: &str| Family::of(model).takes_system_turns();
         assert!(takes("anthropic.claude-opus-4-8") && takes("us.anthropic.claude-opus-5-5"));
         assert!(!takes("anthropic.claude-sonnet-5") && !takes("anthropic.claude-opus-4-7"));

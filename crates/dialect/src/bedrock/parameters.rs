@@ -11,9 +11,10 @@ use serde_json::{Value, json};
 
 use super::adapt::Losses;
 use super::additional::FIELD;
-use super::family::{Claude, Family};
+use super::family::Family;
 use super::pointer::PATHS;
 use super::wire::{At, leave, spell};
+use crate::claude::{self, Claude};
 
 /// Output tokens asked for beside the thinking when the client set no limit. Every Claude
 /// that thinks can produce as many.
@@ -139,22 +140,31 @@ fn claude_fields(chat: &Chat, claude: Claude, fields: &mut Fields<'_>) {
     if !claude.thinks() || matches!(choice, Some(ToolChoice::Any | ToolChoice::Named(_))) {
         return fields.lose("reasoning");
     }
-    let budget = reasoning.budget_tokens.or_else(|| (!claude.adapts()).then(|| budget(reasoning.effort)));
+    let mut effort = reasoning.effort;
+    let mut budget = reasoning.budget_tokens;
+    match budget {
+        Some(tokens) if !claude.takes_budget() => {
+            fields.losses.note(At::Body.key("thinking").key("budget_tokens"), claude::MEASURES_ITSELF);
+            effort = effort.or(Some(claude::effort(tokens)));
+            budget = None;
+        }
+        None if !claude.adapts() => budget = Some(claude::budget(effort)),
+        _ => {}
+    }
+    // Unasked, a Claude since Opus 4.7 shows nothing of what it thinks; the earlier ones
+    // show it as they would unasked.
+    let display = if reasoning.shown == Some(false) { "omitted" } else { "summarized" };
     match budget {
         Some(budget) => {
-            // The limit counts the thinking, and must leave room for the answer. It is the
-            // caller's to raise: where it is too low for both, thinking gets half of it.
             let sampling = &mut fields.adapted.sampling;
             let limit = *sampling.max_tokens.get_or_insert(budget.saturating_add(MAX_TOKENS_DEFAULT));
-            let budget = if limit > budget { budget } else { limit / 2 };
-            if budget < BUDGET_MIN {
-                return fields.lose("reasoning");
-            }
-            fields.set("thinking", json!({ "type": "enabled", "budget_tokens": budget }));
+            let Some(budget) = claude::fitting(budget, limit) else { return fields.lose("reasoning") };
+            let thinking = json!({ "type": "enabled", "budget_tokens": budget, "display": display });
+            fields.set("thinking", thinking);
         }
-        None => fields.set("thinking", json!({ "type": "adaptive" })),
+        None => fields.set("thinking", json!({ "type": "adaptive", "display": display })),
     }
-    if let Some(effort) = reasoning.effort.filter(|_| claude.adapts()) {
+    if let Some(effort) = effort.filter(|_| claude.adapts()) {
         let word = effort.max(Effort::Low).word();
         let config = [("effort".to_owned(), Value::from(word))].into_iter().collect();
         leave(&mut fields.adapted.extra, &["outputConfig"], Some(config));
@@ -173,19 +183,6 @@ fn steady(chat: &Chat, fields: &mut Fields<'_>) {
     if chat.sampling.top_p.as_ref().and_then(serde_json::Number::as_f64).is_some_and(|top_p| top_p < 0.95) {
         sampling.top_p = None;
         fields.losses.note(At::Body.key("top_p"), "a thinking Claude takes 0.95 and more only");
-    }
-}
-
-/// Fewest tokens of thinking that can be asked for.
-const BUDGET_MIN: u64 = 1024;
-
-/// Tokens of thinking for an effort, for a Claude that wants them counted.
-fn budget(effort: Option<Effort>) -> u64 {
-    match effort {
-        Some(Effort::None | Effort::Minimal | Effort::Low) => 1024,
-        Some(Effort::High) => 16_384,
-        Some(Effort::XHigh | Effort::Max) => 32_768,
-        Some(Effort::Medium) | None => 8192,
     }
 }
 

@@ -332,6 +332,10 @@ impl Encoder {
             ("min_p", sampling.min_p.is_some()),
             ("repetition_penalty", sampling.repetition_penalty.is_some()),
             ("user", chat.user.is_some()),
+            (
+                "thinking.display",
+                chat.reasoning.as_ref().is_some_and(|reasoning| reasoning.shown == Some(false)),
+            ),
         ] {
             if given {
                 self.drop(name, "not known to Cohere");
@@ -351,7 +355,7 @@ fn format(output: &OutputFormat) -> Option<Value> {
 }
 
 fn thinking(reasoning: &Reasoning) -> Option<Value> {
-    let &Reasoning { enabled, effort, budget_tokens } = reasoning;
+    let &Reasoning { enabled, effort, budget_tokens, shown: _ } = reasoning;
     if enabled == Some(false) || effort == Some(Effort::None) {
         return Some(json!({"type": "disabled"}));
     }

@@ -318,5 +318,5 @@ pub(super) fn thinking(value: &Value) -> Result<Reasoning, Failure> {
         "disabled" => Some(false),
         _ => return Err(at.field("type").fault("expected `enabled` or `disabled`")),
     };
-    Ok(Reasoning { enabled, effort: None, budget_tokens: fields.count("token_budget")? })
+    Ok(Reasoning { enabled, budget_tokens: fields.count("token_budget")?, ..Reasoning::default() })
 }

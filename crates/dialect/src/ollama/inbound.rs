@@ -293,7 +293,7 @@ fn think(fields: &mut Fields<'_>, chat: &mut Chat) -> Result<(), Failure> {
         },
         Some(other) => return Err(At::Root.field("think").expected("a boolean or a word", &other)),
     };
-    chat.reasoning = Some(Reasoning { enabled: Some(enabled), effort, budget_tokens: None });
+    chat.reasoning = Some(Reasoning { enabled: Some(enabled), effort, ..Reasoning::default() });
     Ok(())
 }
 

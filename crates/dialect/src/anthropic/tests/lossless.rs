@@ -294,7 +294,7 @@ fn request() -> impl Strategy<Value = Value> {
                     json!({"type": "enabled"}),
                     vec![
                         ("type", "enabled|disabled|adaptive|between_tools".prop_map(Value::from).boxed()),
-                        ("display", text()),
+                        ("display", "summarized|omitted|.{0,8}".prop_map(Value::from).boxed()),
                     ],
                 ),
             ),

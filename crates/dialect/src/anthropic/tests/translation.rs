@@ -25,14 +25,18 @@ fn hello() -> Vec<Message> {
 }
 
 fn translated(chat: &Chat) -> (Value, Vec<String>) {
-    let (adapted, dropped) = adapt(chat, Operation::Chat).expect("can be said");
-    let request = Request { operation: Operation::Chat, model: "claude", stream: false, chat: &adapted };
+    translated_for("claude", chat)
+}
+
+fn translated_for(model: &str, chat: &Chat) -> (Value, Vec<String>) {
+    let (adapted, dropped) = adapt(chat, Operation::Chat, model).expect("can be said");
+    let request = Request { operation: Operation::Chat, model, stream: false, chat: &adapted };
     let body = serde_json::from_slice(&request.body().expect("encodes")).expect("JSON");
     (body, dropped.into_iter().map(|dropped| dropped.path).collect())
 }
 
 fn refused(chat: &Chat) -> Failure {
-    let failure = adapt(chat, Operation::Chat).expect_err("cannot be said");
+    let failure = adapt(chat, Operation::Chat, "claude").expect_err("cannot be said");
     assert_eq!(failure.kind, ErrorKind::Unsupported);
     failure
 }
@@ -331,7 +335,8 @@ fn reasoning_in_this_dialects_words() {
         (body["thinking"].clone(), body["output_config"].clone(), body["max_tokens"].clone())
     };
     let effort = |effort| Reasoning { effort: Some(effort), ..Reasoning::default() };
-    let (adaptive, high) = (json!({"type": "adaptive"}), json!({"effort": "high"}));
+    let adaptive = json!({"type": "adaptive", "display": "summarized"});
+    let high = json!({"effort": "high"});
     let limit = json!(MAX_TOKENS_DEFAULT);
     assert_eq!(said(effort(Effort::High), None), (adaptive.clone(), high.clone(), limit.clone()));
     assert_eq!(said(effort(Effort::Minimal), None).1, json!({"effort": "low"}));
@@ -341,8 +346,34 @@ fn reasoning_in_this_dialects_words() {
     let on = Reasoning { enabled: Some(true), ..Reasoning::default() };
     assert_eq!(said(on.clone(), None), (adaptive, Value::Null, limit));
     let budget = Reasoning { budget_tokens: Some(2000), ..on };
-    let thinking = json!({"type": "enabled", "budget_tokens": 2000});
+    let thinking = json!({"type": "enabled", "budget_tokens": 2000, "display": "summarized"});
     assert_eq!(said(budget, None), (thinking, Value::Null, json!(MAX_TOKENS_DEFAULT + 2000)));
+}
+
+#[test]
+fn r8_every_claude_is_asked_to_think_in_the_way_it_knows() {
+    let said = |model: &str, reasoning: Reasoning, limit: Option<u64>| {
+        let mut call = chat(hello());
+        call.sampling.max_tokens = limit;
+        call.reasoning = Some(reasoning);
+        let (body, dropped) = translated_for(model, &call);
+        json!([body["thinking"], body["output_config"], body["max_tokens"], dropped])
+    };
+    let high = Reasoning { effort: Some(Effort::High), ..Reasoning::default() };
+    let budget = Reasoning { enabled: Some(true), budget_tokens: Some(2000), ..Reasoning::default() };
+    let hidden = Reasoning { shown: Some(false), ..high.clone() };
+    let told = |model: &str| {
+        let free = Reasoning { shown: Some(true), ..Reasoning::default() };
+        let asked = [high.clone(), budget.clone(), hidden.clone(), free];
+        let all = asked.into_iter().map(|reasoning| said(model, reasoning, None).to_string());
+        format!("{model}\n  {}", all.collect::<Vec<_>>().join("\n  "))
+    };
+    let models =
+        ["claude-3-5-haiku-20241022", "claude-haiku-4-5", "claude-opus-4-6", "claude-opus-5-5", "kimi-k2"];
+    insta::assert_snapshot!("thinking", models.map(told).join("\n"));
+    // The limit counts the thinking.
+    assert_eq!(said("claude-haiku-4-5", high.clone(), Some(4096))[0]["budget_tokens"], 2048);
+    assert_eq!(said("claude-haiku-4-5", high, Some(1500)), json!([null, null, 1500, ["reasoning"]]));
 }
 
 #[test]

@@ -350,12 +350,13 @@ fn thinking_is_asked_for_in_each_models_words() {
         .to_string()
     };
     let effort = |effort| Reasoning { effort: Some(effort), ..Reasoning::default() };
-    let budget = Reasoning { enabled: Some(true), budget_tokens: Some(2000), effort: None };
+    let budget = Reasoning { enabled: Some(true), budget_tokens: Some(2000), ..Reasoning::default() };
     let off = Reasoning { enabled: Some(false), ..Reasoning::default() };
     let mut told = Vec::new();
     for model in [
         CLAUDE,
         "anthropic.claude-sonnet-4-5-20250929-v1:0",
+        "anthropic.claude-opus-4-8",
         "anthropic.claude-3-haiku-20240307-v1:0",
         "amazon.nova-2-lite-v1:0",
         NOVA,

@@ -124,7 +124,9 @@ impl Encoder {
         {
             return said.clone();
         }
-        let &Reasoning { enabled, effort, budget_tokens } = reasoning;
+        let &Reasoning { enabled, effort, budget_tokens, shown } = reasoning;
+        // Unasked, Gemini keeps its thoughts to itself.
+        let (said, shown) = (shown.is_some(), shown.unwrap_or(true));
         let off = enabled == Some(false) || effort == Some(Effort::None);
         let wanted = match (off, effort, budget_tokens) {
             (true, ..) if self.generation >= LEVELS_SINCE => {
@@ -132,15 +134,15 @@ impl Encoder {
                 json!({"thinkingLevel": "MINIMAL"})
             }
             (true, ..) => json!({"thinkingBudget": 0}),
-            (_, _, Some(budget)) => json!({"includeThoughts": true, "thinkingBudget": budget}),
+            (_, _, Some(budget)) => json!({"includeThoughts": shown, "thinkingBudget": budget}),
             (_, Some(effort), None) if self.generation >= LEVELS_SINCE => {
                 if effort > Effort::High {
                     self.drop("reasoning.effort", "high was sent, the most every Gemini model takes");
                 }
-                json!({"includeThoughts": true, "thinkingLevel": level(effort)})
+                json!({"includeThoughts": shown, "thinkingLevel": level(effort)})
             }
-            (_, Some(effort), None) => json!({"includeThoughts": true, "thinkingBudget": budget(effort)}),
-            (_, None, None) if enabled == Some(true) => json!({"includeThoughts": true}),
+            (_, Some(effort), None) => json!({"includeThoughts": shown, "thinkingBudget": budget(effort)}),
+            (_, None, None) if enabled == Some(true) || said => json!({"includeThoughts": shown}),
             (_, None, None) => Value::Null,
         };
         match wanted {

@@ -160,7 +160,12 @@ fn thinking(config: &mut Fields<'_>, chat: &mut Chat) -> Result<(), Failure> {
 
 /// Budget 0 is off, −1 is the model's choice.
 pub(in crate::gemini) fn read_thinking(at: At<'_>, said: &Extra) -> Result<Reasoning, Failure> {
-    let [_, budget, level] = THINKING.map(|name| said.get(name));
+    let [shown, budget, level] = THINKING.map(|name| said.get(name));
+    let shown = match shown {
+        None => None,
+        Some(Value::Bool(shown)) => Some(*shown),
+        Some(other) => return Err(at.field(THINKING[0]).expected("a boolean", other)),
+    };
     let budget = match budget {
         None => None,
         Some(value) => {
@@ -178,5 +183,5 @@ pub(in crate::gemini) fn read_thinking(at: At<'_>, said: &Extra) -> Result<Reaso
         Some(1..) => Some(true),
         _ => None,
     };
-    Ok(Reasoning { enabled, effort, budget_tokens })
+    Ok(Reasoning { enabled, effort, budget_tokens, shown })
 }

@@ -226,6 +226,7 @@ fn thinking_is_asked_for_in_the_models_own_way() {
             enabled: reasoning[0].as_bool(),
             effort: reasoning[1].as_str().and_then(Effort::from_word),
             budget_tokens: reasoning[2].as_u64(),
+            shown: None,
         });
         let (body, dropped) = sent(&chat, model);
         assert_eq!(body["generationConfig"]["thinkingConfig"], expected, "{reasoning} {model}");

@@ -87,6 +87,9 @@ impl Encoder {
 
     /// Effort is the dialect's only word for reasoning; a budget is translated to it.
     fn reasoning(&mut self, reasoning: &Reasoning, body: &mut Map<String, Value>) {
+        if reasoning.shown == Some(false) {
+            self.drop("thinking.display", "a server of this dialect that can show its thoughts does");
+        }
         let effort = match (reasoning.effort, reasoning.budget_tokens) {
             (Some(effort), _) => effort,
             (None, Some(budget)) => {

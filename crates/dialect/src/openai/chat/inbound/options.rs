@@ -181,7 +181,7 @@ fn reasoning(fields: &mut Fields<'_>) -> Option<Reasoning> {
     let effort = Effort::from_word(fields.peek("reasoning_effort")?.as_str()?)?;
     fields.take("reasoning_effort");
     let enabled = (effort == Effort::None).then_some(false);
-    Some(Reasoning { enabled, effort: Some(effort), budget_tokens: None })
+    Some(Reasoning { enabled, effort: Some(effort), ..Reasoning::default() })
 }
 
 /// `n`: how many answers. Only its own dialect can give more than one.

@@ -275,7 +275,7 @@ fn settings_are_carried() {
     chat.sampling.temperature = Some(1.into());
     chat.sampling.top_k = Some(40);
     chat.user = Some("u".to_owned());
-    chat.reasoning = Some(Reasoning { enabled: Some(true), effort: Some(Effort::High), budget_tokens: None });
+    chat.reasoning = Some(Reasoning { effort: Some(Effort::High), ..Reasoning::default() });
     let quirks = Quirks::from_iter([Quirk::SamplingExtensions]);
     let encoded = encode(&chat, &head(false), "gpt", quirks).expect("valid");
     assert_eq!(encoded.dropped, []);
@@ -292,7 +292,7 @@ fn settings_are_carried() {
 fn a_thinking_budget_becomes_effort() {
     for (budget, effort) in [(1_024, "low"), (4_096, "medium"), (31_999, "high")] {
         let mut chat = foreign(vec![(Role::User, vec![Block::text("hi")])]);
-        chat.reasoning = Some(Reasoning { enabled: Some(true), effort: None, budget_tokens: Some(budget) });
+        chat.reasoning = Some(Reasoning { budget_tokens: Some(budget), ..Reasoning::default() });
         let encoded = encoded(&chat);
         assert_eq!(encoded.body["reasoning_effort"], effort);
         assert_eq!(paths(&encoded.dropped), ["thinking.budget_tokens"]);

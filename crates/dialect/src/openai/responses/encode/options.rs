@@ -140,11 +140,13 @@ impl Encoder {
             self.drop("thinking", "this dialect cannot switch thinking off for every model");
             return None;
         }
-        match effort {
-            Some(Effort::None) => Some(json!({"effort": "none"})),
-            // Without a summary the client would see no reasoning at all.
-            Some(effort) => Some(json!({"effort": effort.word(), "summary": "auto"})),
-            None => Some(json!({"summary": "auto"})),
+        // Without a summary the client would see no reasoning at all.
+        let shown = reasoning.shown != Some(false) && effort != Some(Effort::None);
+        match (effort, shown) {
+            (Some(effort), true) => Some(json!({"effort": effort.word(), "summary": "auto"})),
+            (Some(effort), false) => Some(json!({"effort": effort.word()})),
+            (None, true) => Some(json!({"summary": "auto"})),
+            (None, false) => None,
         }
     }
 }

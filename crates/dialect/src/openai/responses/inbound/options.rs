@@ -116,7 +116,10 @@ fn reasoning(fields: &mut Fields<'_>, chat: &mut Chat, notes: &mut Extra) -> Res
         inner.take("effort");
     }
     chat.reasoning = parsed;
-    // Whether reasoning is shown: elsewhere it is, if there is any.
+    if inner.peek("summary").or(inner.peek("generate_summary")).is_some_and(Value::is_string) {
+        chat.reasoning.get_or_insert_default().shown = Some(true);
+    }
+    // How it is summed up: elsewhere it is shown as it comes.
     for name in ["summary", "generate_summary", "context"] {
         if let Some(value) = inner.take_any(name) {
             notes.insert(format!("reasoning.{name}"), value);
@@ -130,5 +133,5 @@ fn reasoning(fields: &mut Fields<'_>, chat: &mut Chat, notes: &mut Extra) -> Res
 pub(in crate::openai::responses) fn parse_reasoning(effort: Option<&Value>) -> Option<Reasoning> {
     let effort = Effort::from_word(effort?.as_str()?)?;
     let enabled = (effort == Effort::None).then_some(false);
-    Some(Reasoning { enabled, effort: Some(effort), budget_tokens: None })
+    Some(Reasoning { enabled, effort: Some(effort), ..Reasoning::default() })
 }

@@ -209,8 +209,7 @@ fn what_settings_cannot_say_is_declared() {
     chat.sampling.max_tokens = Some(5);
     chat.sampling.top_k = Some(3);
     chat.sampling.stop = vec!["x".into()];
-    chat.reasoning =
-        Some(message::Reasoning { enabled: Some(true), effort: None, budget_tokens: Some(4_000) });
+    chat.reasoning = Some(message::Reasoning { budget_tokens: Some(4_000), ..Default::default() });
     let encoded = encoded(&chat);
     assert_eq!(encoded.body["max_output_tokens"], 16);
     assert_eq!(encoded.body["reasoning"], json!({"effort": "medium", "summary": "auto"}));
