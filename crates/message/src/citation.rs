@@ -100,6 +100,18 @@ impl Citation {
         Self { source, title: None, quote: None, claim: None, extra: Extra::new() }
     }
 
+    /// The address of what is cited, if it has one on the web.
+    pub fn url(&self) -> Option<&str> {
+        match &self.source {
+            CitationSource::Web { url } => Some(url),
+            CitationSource::SearchResult { source, .. } => {
+                let on_the_web = source.starts_with("https://") || source.starts_with("http://");
+                on_the_web.then_some(source)
+            }
+            CitationSource::Document { .. } | CitationSource::Named(_) => None,
+        }
+    }
+
     /// What it costs to hold, in bytes of text.
     pub fn text_bytes(&self) -> usize {
         let name = match &self.source {
@@ -126,6 +138,16 @@ mod tests {
             citations: Some(true),
         };
         assert_eq!(result.to_text(), "Search result: Rain\nSource: https://a.test\n\nIt rains.\nMuch.");
+    }
+
+    #[test]
+    fn what_lies_on_the_web_has_an_address() {
+        let found = |source: &str| {
+            Citation::of(CitationSource::SearchResult { index: 0, source: source.to_owned(), pieces: 0..1 })
+        };
+        assert_eq!(found("https://a.test").url(), Some("https://a.test"));
+        assert_eq!(found("kb/7").url(), None);
+        assert_eq!(Citation::of(CitationSource::Web { url: "gopher://a".into() }).url(), Some("gopher://a"));
     }
 
     #[test]

@@ -45,7 +45,7 @@ fn known(fields: &mut Map<String, Value>) -> Option<Citation> {
         "web_search_result_location" => ("title", CitationSource::Web { url: text(fields, "url")? }),
         _ => return None,
     };
-    let quote = Some(text(fields, "cited_text")?);
+    let quote = Some(text(fields, "cited_text")?).filter(|quote| !quote.is_empty());
     let title = match fields.shift_remove(title) {
         None | Some(Value::Null) => None,
         Some(Value::String(title)) => Some(title),
@@ -120,7 +120,9 @@ pub(super) fn write(citation: &Citation) -> Option<Value> {
 pub(super) fn is_taken_back(citation: &Citation) -> bool {
     match citation.source {
         CitationSource::Document { .. } | CitationSource::SearchResult { .. } => true,
-        CitationSource::Web { .. } => citation.extra.contains_key("encrypted_index"),
+        CitationSource::Web { .. } => {
+            citation.extra.get("encrypted_index").is_some_and(|sealed| *sealed != "")
+        }
         CitationSource::Named(_) => false,
     }
 }
@@ -171,6 +173,7 @@ mod tests {
         let written = write(&web).expect("words for it");
         assert_eq!(written["encrypted_index"], "");
         assert!(!is_taken_back(&web));
+        assert!(!is_taken_back(&read(written).expect("a known kind")));
         assert_eq!(write(&Citation::of(CitationSource::Named("file-1".into()))), None);
     }
 }

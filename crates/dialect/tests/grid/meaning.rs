@@ -174,6 +174,9 @@ pub(crate) fn of_completion(completion: &Completion) -> Value {
 fn reply_item(block: &Block) -> Option<Value> {
     Some(match &block.kind {
         BlockKind::Text(text) if text.is_empty() => return None,
+        BlockKind::Text(text) if !block.citations.is_empty() => {
+            json!({"text": text, "rests_on": block.citations.iter().map(citation).collect::<Vec<_>>()})
+        }
         BlockKind::Text(text) => json!({"text": text}),
         BlockKind::Thinking { text, .. } if text.is_empty() => return None,
         BlockKind::Thinking { text, .. } => json!({"thinking": text}),

@@ -50,6 +50,8 @@ pub struct Message {
     pub reasoning_content: Option<String>,
     /// Reasoning (OpenRouter, newer vLLM).
     pub reasoning: Option<Value>,
+    /// What the content rests on.
+    pub annotations: Option<Value>,
     /// The words of a refusal.
     pub refusal: Option<String>,
     /// Tool calls, or pieces of them.

@@ -7,6 +7,7 @@ use message::{BlockHead, Delta, Event, Failure, FinishReason, TokenLogprob, TopL
 use serde_json::Value;
 
 use super::tool_calls::ToolCalls;
+use crate::openai::annotation;
 use crate::openai::chat::wire;
 use crate::openai::error::{cut, from_event};
 
@@ -17,6 +18,8 @@ pub(super) struct Answer {
     /// The text-like block that grows; tool calls stay open beside it.
     open: Option<(Kind, u32)>,
     blocks: u32,
+    /// Text blocks begun: places in the content are places in the first.
+    texts: u32,
     calls: ToolCalls,
     refused: bool,
     finish: Option<(FinishReason, Option<String>)>,
@@ -116,6 +119,7 @@ impl Answer {
             let logprobs = logprobs.iter().map(token_logprob).collect();
             events.push(Event::Delta { index, delta: Delta::Text { text, logprobs } });
         }
+        self.cited(message.annotations.as_ref(), events);
         if let Some(text) = message.refusal.filter(|text| !text.is_empty()) {
             self.refused = true;
             let index = self.block(Kind::Refusal, events);
@@ -133,6 +137,17 @@ impl Answer {
         Ok(())
     }
 
+    /// What the text rests on; without a text it says nothing.
+    fn cited(&self, annotations: Option<&Value>, events: &mut Vec<Event>) {
+        let (Some(Value::Array(annotations)), Some((Kind::Text, index))) = (annotations, self.open) else {
+            return;
+        };
+        for mut citation in annotations.iter().filter_map(annotation::read) {
+            citation.claim = citation.claim.filter(|_| self.texts == 1);
+            events.push(Event::Delta { index, delta: Delta::Citation(Box::new(citation)) });
+        }
+    }
+
     /// The index of the open block of this kind; opens one if need be.
     fn block(&mut self, kind: Kind, events: &mut Vec<Event>) -> u32 {
         if let Some((open, index)) = self.open
@@ -145,7 +160,10 @@ impl Answer {
         self.blocks += 1;
         self.open = Some((kind, index));
         let block = match kind {
-            Kind::Text => BlockHead::Text,
+            Kind::Text => {
+                self.texts += 1;
+                BlockHead::Text
+            }
             Kind::Thinking => BlockHead::Thinking,
             Kind::Refusal => BlockHead::Refusal,
         };

@@ -4,16 +4,18 @@ mod chunk;
 mod stream;
 mod whole;
 
+use std::ops::Range;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use http::{HeaderName, HeaderValue, header};
-use message::{Call, Completion, Event, Failure, FinishReason, TokenLogprob};
+use message::{Call, Citation, Completion, Event, Failure, FinishReason, TokenLogprob};
 use serde_json::{Value, json};
 
 use self::stream::Stream;
 use super::error;
 use super::inbound::ReplyOptions;
 use crate::framing::sse;
+use crate::openai::annotation;
 use crate::openai::spelling::note;
 use crate::{ReplyEncoder, Whole};
 
@@ -134,6 +136,12 @@ pub(in crate::openai) fn usage(usage: &message::Usage) -> Value {
             "rejected_prediction_tokens": 0,
         },
     })
+}
+
+/// An annotation of the text at `place` in the content; `None` for what is no page.
+fn url_citation(citation: &Citation, place: Range<u64>) -> Option<Value> {
+    let page = annotation::page(citation, place)?;
+    Some(json!({"type": "url_citation", "url_citation": page}))
 }
 
 fn logprobs(tokens: &[TokenLogprob]) -> Value {

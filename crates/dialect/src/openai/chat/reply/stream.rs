@@ -1,10 +1,11 @@
 //! The state of a streamed reply: which block is what, and what has been sent of it.
 
-use message::{BlockHead, Delta, Event, FinishReason, TokenLogprob, Usage};
-use serde_json::json;
+use message::{BlockHead, Citation, Delta, Event, FinishReason, TokenLogprob, Usage};
+use serde_json::{Value, json};
 
 use super::chunk::{Chunks, write_json};
-use super::{Identity, finish_word, usage};
+use super::{Identity, finish_word, url_citation, usage};
+use crate::openai::annotation::{CITATIONS_MAX, chars};
 use crate::openai::chat::inbound::ReplyOptions;
 use crate::openai::custom::Unwrapper;
 
@@ -17,13 +18,19 @@ pub(super) struct Stream {
     /// By block index.
     blocks: Vec<Block>,
     tool_calls: u32,
+    /// Characters of content sent.
+    said_chars: u64,
     usage: Option<Usage>,
     /// Tools whose input is free text.
     custom: Vec<String>,
 }
 
 enum Block {
-    Text,
+    /// Where in the content it begins, and what it rests on: told when it is whole.
+    Text {
+        start: u64,
+        citations: Vec<Citation>,
+    },
     Thinking,
     Refusal,
     /// `index` counts tool calls only, as the dialect does.
@@ -49,6 +56,7 @@ impl Stream {
             refusal_shown: false,
             blocks: Vec::new(),
             tool_calls: 0,
+            said_chars: 0,
             usage: None,
             custom: identity.custom.iter().map(|name| (*name).to_owned()).collect(),
         }
@@ -90,7 +98,7 @@ impl Stream {
     fn block_start(&mut self, head: BlockHead, out: &mut Vec<u8>) {
         self.role(out);
         let block = match head {
-            BlockHead::Text => Block::Text,
+            BlockHead::Text => Block::Text { start: self.said_chars, citations: Vec::new() },
             BlockHead::Thinking => Block::Thinking,
             BlockHead::Refusal => {
                 self.refusal_shown = true;
@@ -130,7 +138,13 @@ impl Stream {
     fn delta(&mut self, index: u32, delta: Delta, out: &mut Vec<u8>) {
         let Some(block) = self.blocks.get_mut(index as usize) else { return };
         match (block, delta) {
-            (Block::Text, Delta::Text { text, logprobs }) => self.text("content", &text, &logprobs, out),
+            (Block::Text { .. }, Delta::Text { text, logprobs }) => {
+                self.said_chars += chars(&text);
+                self.text("content", &text, &logprobs, out);
+            }
+            (Block::Text { citations, .. }, Delta::Citation(citation)) if citations.len() < CITATIONS_MAX => {
+                citations.push(*citation);
+            }
             (Block::Refusal, Delta::Text { text, .. }) => self.text("refusal", &text, &[], out),
             (Block::Thinking, Delta::Thinking(text)) => self.text("reasoning_content", &text, &[], out),
             (Block::ToolCall { index, has_input }, Delta::ToolInput(input)) => {
@@ -175,9 +189,20 @@ impl Stream {
         }
     }
 
-    /// A call without arguments is an empty object to this dialect's clients.
+    /// Writes what was left for the end. A call without arguments is an empty object to
+    /// this dialect's clients.
     fn block_stop(&mut self, index: u32, out: &mut Vec<u8>) {
         match self.blocks.get_mut(index as usize) {
+            Some(Block::Text { start, citations }) => {
+                let place = *start..self.said_chars;
+                let pages = std::mem::take(citations);
+                let pages: Value =
+                    pages.iter().filter_map(|page| url_citation(page, place.clone())).collect();
+                if pages != json!([]) {
+                    let delta = json!({ "annotations": pages });
+                    self.chunks.write(out, |out| write_json(out, &delta), &[], None);
+                }
+            }
             Some(Block::ToolCall { index, has_input: false }) => {
                 let index = *index;
                 self.arguments(index, "{}", out);

@@ -5,8 +5,9 @@ use http::{HeaderValue, StatusCode, header};
 use message::{BlockKind, Completion, FinishReason};
 use serde_json::{Map, Value, json};
 
-use super::{Identity, SYSTEM_FINGERPRINT, finish_word, logprobs, usage};
+use super::{Identity, SYSTEM_FINGERPRINT, finish_word, logprobs, url_citation, usage};
 use crate::Whole;
+use crate::openai::annotation::chars;
 use crate::openai::chat::inbound::ReplyOptions;
 use crate::openai::custom;
 
@@ -35,11 +36,17 @@ pub(super) fn whole(completion: Completion, identity: &Identity<'_>, options: Re
 
 fn message(completion: Completion, identity: &Identity<'_>, options: ReplyOptions) -> Map<String, Value> {
     let (mut content, mut refusal, mut reasoning) = (None::<String>, None::<String>, None::<String>);
-    let mut calls = Vec::new();
+    let (mut calls, mut annotations, mut said_chars) = (Vec::new(), Vec::new(), 0);
     let mut function_call = None;
     for block in completion.content {
         match block.kind {
-            BlockKind::Text(text) => content.get_or_insert_default().push_str(&text),
+            BlockKind::Text(text) => {
+                let place = said_chars..said_chars + chars(&text);
+                said_chars = place.end;
+                let pages = block.citations.iter().filter_map(|page| url_citation(page, place.clone()));
+                annotations.extend(pages);
+                content.get_or_insert_default().push_str(&text);
+            }
             BlockKind::Refusal(text) => refusal.get_or_insert_default().push_str(&text),
             BlockKind::Thinking { text, .. } => reasoning.get_or_insert_default().push_str(&text),
             BlockKind::ToolUse { id, name, input, .. } if identity.custom.contains(&name.as_str()) => {
@@ -69,7 +76,7 @@ fn message(completion: Completion, identity: &Identity<'_>, options: ReplyOption
     if let Some(reasoning) = reasoning {
         message.insert("reasoning_content".to_owned(), reasoning.into());
     }
-    message.insert("annotations".to_owned(), Value::Array(Vec::new()));
+    message.insert("annotations".to_owned(), annotations.into());
     if !calls.is_empty() {
         message.insert("tool_calls".to_owned(), calls.into());
     }

@@ -9,6 +9,7 @@ use message::{BlockHead, Delta, Event, Failure, FinishReason, Sealer};
 use serde_json::{Value, json};
 
 use super::wire::{Item, Part, Response, StreamEvent};
+use crate::openai::annotation;
 use crate::openai::chat::decode::answer::token_logprob;
 use crate::openai::chat::wire::TokenLogprob;
 use crate::openai::error::{from_event, nonsense};
@@ -46,6 +47,8 @@ struct Open {
     kind: Kind,
     /// Something has been said in it.
     grown: bool,
+    /// What it rests on has been told, some of it.
+    cited: bool,
     /// The last part of a summary that was heard.
     summary: u64,
     closed: bool,
@@ -93,6 +96,9 @@ impl Answer {
             "response.output_text.delta" => {
                 let logprobs = event.logprobs.take().unwrap_or_default();
                 self.text(part, Kind::Text, piece(), &logprobs, events)?;
+            }
+            "response.output_text.annotation.added" => {
+                self.cited(part, event.annotation.as_slice(), events);
             }
             "response.refusal.delta" => self.text(part, Kind::Refusal, piece(), &[], events)?,
             "response.output_text.done" => {
@@ -208,7 +214,7 @@ impl Answer {
         let index = self.blocks;
         self.blocks += 1;
         events.push(Event::BlockStart { index, block });
-        self.open.push((place, Open { index, kind, grown: false, summary: 0, closed: false }));
+        self.open.push((place, Open { index, kind, grown: false, cited: false, summary: 0, closed: false }));
         Ok(self.open.len() - 1)
     }
 
@@ -244,6 +250,18 @@ impl Answer {
         let logprobs = logprobs.iter().map(token_logprob).collect();
         events.push(Event::Delta { index: open.index, delta: Delta::Text { text, logprobs } });
         Ok(())
+    }
+
+    fn cited(&mut self, place: Place, annotations: &[Value], events: &mut Vec<Event>) {
+        let Some(at) = self.find(place) else { return };
+        let (_, open) = &mut self.open[at];
+        if open.closed || open.kind != Kind::Text {
+            return;
+        }
+        for citation in annotations.iter().filter_map(annotation::read) {
+            open.cited = true;
+            events.push(Event::Delta { index: open.index, delta: Delta::Citation(Box::new(citation)) });
+        }
     }
 
     /// A part's whole text, in case no piece of it came.
@@ -336,17 +354,22 @@ impl Answer {
     }
 
     fn part(&mut self, place: Place, part: Part, events: &mut Vec<Event>) -> Result<(), Failure> {
-        if self.find(place).is_some() {
-            return Ok(());
-        }
+        let known = self.find(place);
         match part.kind.as_str() {
-            "output_text" => {
+            "output_text" if known.is_none() => {
                 let logprobs = part.logprobs.unwrap_or_default();
-                self.text(place, Kind::Text, part.text.unwrap_or_default(), &logprobs, events)
+                self.text(place, Kind::Text, part.text.unwrap_or_default(), &logprobs, events)?;
             }
-            "refusal" => self.text(place, Kind::Refusal, part.refusal.unwrap_or_default(), &[], events),
-            _ => Ok(()),
+            "refusal" if known.is_none() => {
+                self.text(place, Kind::Refusal, part.refusal.unwrap_or_default(), &[], events)?;
+            }
+            _ => {}
         }
+        let told = known.is_some_and(|at| self.open[at].1.cited);
+        if let (false, Some(Value::Array(annotations))) = (told, &part.annotations) {
+            self.cited(place, annotations, events);
+        }
+        Ok(())
     }
 
     fn reasoning(&mut self, place: Place, item: Item, events: &mut Vec<Event>) -> Result<(), Failure> {

@@ -32,6 +32,8 @@ pub(super) struct StreamEvent {
     pub(super) text: Option<String>,
     /// Its log-probabilities.
     pub(super) logprobs: Option<Vec<TokenLogprob>>,
+    /// What a text rests on.
+    pub(super) annotation: Option<Value>,
     /// The whole arguments of a call.
     pub(super) arguments: Option<String>,
     /// The whole text of a refusal.
@@ -108,6 +110,8 @@ pub(super) struct Part {
     pub(super) kind: String,
     /// Its text.
     pub(super) text: Option<String>,
+    /// What its text rests on.
+    pub(super) annotations: Option<Value>,
     /// Its refusal.
     pub(super) refusal: Option<String>,
     /// Log-probabilities of the text.

@@ -1,8 +1,9 @@
 //! Blocks → the items of a response: each block is one.
 
-use message::{BlockKind, Sealer, TokenLogprob};
+use message::{Block, BlockKind, Citation, Sealer, TokenLogprob};
 use serde_json::{Map, Value, json};
 
+use crate::openai::annotation::{self, chars};
 use crate::openai::custom;
 use crate::openai::responses::inbound::Spoken;
 use crate::openai::responses::{ANTHROPIC_SEAL, REDACTED};
@@ -32,11 +33,14 @@ impl Identity {
 pub(super) fn whole(
     identity: &Identity,
     place: usize,
-    kind: &BlockKind,
+    block: &Block,
     logprobs: &[TokenLogprob],
 ) -> Option<Value> {
-    Some(match kind {
-        BlockKind::Text(text) => message(identity, place, Some(text_part(text, logprobs))),
+    Some(match &block.kind {
+        BlockKind::Text(text) => {
+            let annotations = annotations(text, &block.citations);
+            message(identity, place, Some(text_part(text, logprobs, annotations)))
+        }
         BlockKind::Refusal(text) => message(identity, place, Some(refusal_part(text))),
         BlockKind::Thinking { text, signature } => {
             reasoning(identity, place, text, signature.as_deref().map(sealed))
@@ -60,8 +64,23 @@ pub(super) fn message(identity: &Identity, place: usize, part: Option<Value>) ->
     })
 }
 
-pub(super) fn text_part(text: &str, logprobs: &[TokenLogprob]) -> Value {
-    json!({"type": "output_text", "annotations": [], "logprobs": self::logprobs(logprobs), "text": text})
+pub(super) fn text_part(text: &str, logprobs: &[TokenLogprob], annotations: Vec<Value>) -> Value {
+    let logprobs = self::logprobs(logprobs);
+    json!({"type": "output_text", "annotations": annotations, "logprobs": logprobs, "text": text})
+}
+
+/// The pages that a text rests on.
+pub(super) fn annotations(text: &str, citations: &[Citation]) -> Vec<Value> {
+    if citations.is_empty() {
+        return Vec::new();
+    }
+    let place = 0..chars(text);
+    let pages = citations.iter().filter_map(|citation| annotation::page(citation, place.clone()));
+    let marked = pages.map(|mut page| {
+        page.insert("type".to_owned(), "url_citation".into());
+        Value::Object(page)
+    });
+    marked.collect()
 }
 
 pub(super) fn refusal_part(text: &str) -> Value {

@@ -117,7 +117,7 @@ impl Settings {
         let mut output = Vec::with_capacity(completion.content.len());
         for block in &completion.content {
             let place = output.len();
-            output.extend(item::whole(&self.identity, place, &block.kind, logprobs));
+            output.extend(item::whole(&self.identity, place, block, logprobs));
         }
         self.ended(ending, output, &completion.usage)
     }

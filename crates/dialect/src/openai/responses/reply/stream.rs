@@ -4,13 +4,14 @@
 //! of it again, whole, from the inside out. Blocks may grow side by side; each is an item
 //! of its own, so nothing has to wait.
 
-use message::{BlockHead, Delta, Event, Failure, FinishReason, TokenLogprob, Usage};
+use message::{BlockHead, Citation, Delta, Event, Failure, FinishReason, TokenLogprob, Usage};
 use serde_json::Value;
 
 use super::Ending;
 use super::event::{Events, Piece, write_json};
 use super::item;
 use super::object::Settings;
+use crate::openai::annotation::CITATIONS_MAX;
 use crate::openai::custom::Unwrapper;
 
 /// A streamed response under way.
@@ -36,6 +37,8 @@ struct Block {
     /// Everything said.
     text: String,
     logprobs: Vec<TokenLogprob>,
+    /// What it rests on: told when it is whole.
+    citations: Vec<Citation>,
     /// The event that carries a piece, laid out up to the piece.
     piece: Piece,
     closed: bool,
@@ -164,12 +167,12 @@ impl Stream {
             "response.output_item.added",
             &[("output_index", place.into()), ("item", item)],
         );
-        if let Some(part) = part(&kind, "", &[]) {
+        if let Some(part) = part(&kind, "", &[], Vec::new()) {
             self.part(out, "response.content_part.added", &id, place, part);
         }
         let piece = piece(&kind, &id, place);
-        let (text, logprobs, closed) = (String::new(), Vec::new(), false);
-        self.blocks.push(Some(Block { place, id, kind, text, logprobs, piece, closed }));
+        let (text, logprobs, citations, closed) = (String::new(), Vec::new(), Vec::new(), false);
+        self.blocks.push(Some(Block { place, id, kind, text, logprobs, citations, piece, closed }));
     }
 
     /// An event about the one part of a message.
@@ -200,6 +203,9 @@ impl Stream {
                 if self.settings.logprobs {
                     block.logprobs.extend(logprobs);
                 }
+            }
+            (Kind::Text, Delta::Citation(citation)) if block.citations.len() < CITATIONS_MAX => {
+                block.citations.push(*citation);
             }
             (Kind::Refusal, Delta::Text { text, .. }) => block.say(&mut self.events, &text, out),
             (Kind::Thinking { begun, .. }, Delta::Thinking(text)) => {
@@ -243,7 +249,7 @@ impl Stream {
         if !unsaid.is_empty() {
             block.say(&mut self.events, &unsaid, out);
         }
-        let Block { place, ref id, ref kind, ref text, ref logprobs, .. } = *block;
+        let Block { place, ref id, ref kind, ref text, ref logprobs, ref citations, .. } = *block;
         let place_of = || [("item_id", Value::from(id.as_str())), ("output_index", place.into())];
         let [item_id, output_index] = place_of();
         let content = ("content_index", Value::from(0));
@@ -251,16 +257,24 @@ impl Stream {
         let identity = &self.settings.identity;
         let item = match kind {
             Kind::Text => {
+                let annotations = item::annotations(text, citations);
+                for (index, annotation) in annotations.iter().enumerate() {
+                    let [item_id, output_index] = place_of();
+                    let which = ("annotation_index", index.into());
+                    let said = ("annotation", annotation.clone());
+                    let members = [item_id, output_index, content.clone(), which, said];
+                    self.events.write(out, "response.output_text.annotation.added", &members);
+                }
                 let logprobs_member = ("logprobs", item::logprobs(logprobs));
                 let members =
                     [item_id, output_index, content, ("text", text.as_str().into()), logprobs_member];
                 self.events.write(out, "response.output_text.done", &members);
-                item::message(identity, place, part(kind, text, logprobs))
+                item::message(identity, place, part(kind, text, logprobs, annotations))
             }
             Kind::Refusal => {
                 let members = [item_id, output_index, content, ("refusal", text.as_str().into())];
                 self.events.write(out, "response.refusal.done", &members);
-                item::message(identity, place, part(kind, text, &[]))
+                item::message(identity, place, part(kind, text, &[], Vec::new()))
             }
             Kind::Thinking { begun, seal } => {
                 if *begun {
@@ -310,9 +324,9 @@ impl Block {
 }
 
 /// The one part of a message.
-fn part(kind: &Kind, text: &str, logprobs: &[TokenLogprob]) -> Option<Value> {
+fn part(kind: &Kind, text: &str, logprobs: &[TokenLogprob], annotations: Vec<Value>) -> Option<Value> {
     match kind {
-        Kind::Text => Some(item::text_part(text, logprobs)),
+        Kind::Text => Some(item::text_part(text, logprobs, annotations)),
         Kind::Refusal => Some(item::refusal_part(text)),
         _ => None,
     }
