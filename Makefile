@@ -78,8 +78,8 @@ conformance-rust:
 	@cargo build --quiet --locked --manifest-path conformance/rust/Cargo.toml --target-dir target/conformance
 
 # One seed: what was clean stays clean. `cargo xtask fuzz` without it looks elsewhere each time.
-fuzz: compile ## Every fuzz target for FUZZ_SECONDS (60)
-	@$(XTASK) fuzz --seed 1 --seconds $(or $(FUZZ_SECONDS),60)
+fuzz: compile ## Every fuzz target for FUZZ_SECONDS (10)
+	@$(XTASK) fuzz --seed 1 --seconds $(or $(FUZZ_SECONDS),10)
 
 bench: compile ## The gateway against a bare proxy
 	@$(XTASK) bench gateway

@@ -1,7 +1,6 @@
 //! HTTP/1.1, HTTP/2 with prior knowledge and TLS; and clients with bad manners.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::support::*;
 use http_body_util::BodyExt;
@@ -181,10 +180,15 @@ async fn heads_beyond_the_limits_are_refused() {
 #[tokio::test]
 async fn more_connections_than_allowed_wait_their_turn() {
     let server = start(Config { max_connections: 1, ..config() }, hello()).await;
-    let held = TcpStream::connect(server.clear).await.unwrap();
+    let (mut held, connection) = h2(server.clear).await;
     let waiting = tokio::spawn(h1(server.clear, openai(false)));
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    // While the one that was let in is answered again and again, the other is not.
+    for _ in 0..100 {
+        let answer = within(held.send_request(absolute(openai(false)))).await.unwrap();
+        assert_eq!(read(answer).await.0, 200);
+    }
     assert!(!waiting.is_finished());
     drop(held);
+    connection.abort();
     assert_eq!(within(waiting).await.unwrap().status(), 200);
 }
