@@ -45,11 +45,14 @@ pub enum Quirk {
     /// Anthropic Messages as Vertex AI serves it: the model stands in the path
     /// (`…/models/MODEL:rawPredict`), the version in the body.
     VertexPaths,
+    /// It refuses what only OpenAI's own service has: `prompt_cache_key` and its like,
+    /// `safety_identifier`, `verbosity`, `moderation`.
+    NoOpenAiSettings,
 }
 
 impl Quirk {
     /// Every quirk there is.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::MaxTokensField,
         Self::SamplingExtensions,
         Self::NoDeveloperRole,
@@ -67,6 +70,7 @@ impl Quirk {
         Self::NoUser,
         Self::RandomSeedField,
         Self::VertexPaths,
+        Self::NoOpenAiSettings,
     ];
 
     /// The name used in configuration.
@@ -89,6 +93,7 @@ impl Quirk {
             Self::NoUser => "no-user",
             Self::RandomSeedField => "random-seed-field",
             Self::VertexPaths => "vertex-paths",
+            Self::NoOpenAiSettings => "no-openai-settings",
         }
     }
 
@@ -113,6 +118,9 @@ impl Quirk {
             Self::NoLogprobs => "`logprobs`, `top_logprobs` and `logit_bias` are left out",
             Self::NoUser => "`user` is left out",
             Self::RandomSeedField => "the seed is sent as `random_seed`",
+            Self::NoOpenAiSettings => {
+                "`prompt_cache_key` and its like, `safety_identifier`, `verbosity` and `moderation` are left out"
+            }
             Self::VertexPaths => "Claude on Vertex AI: model in the path, version in the body",
         }
     }

@@ -14,6 +14,9 @@ pub type Extra = Map<String, Value>;
 /// so that it can write it the same way again. A foreign dialect loses nothing by it.
 pub const SPELLING: &str = "$spelling";
 
+/// What is asked for by an object that may be empty: Chat Completions' search of the web.
+const ASKS_BY_BEING_THERE: [&str; 1] = ["web_search_options"];
+
 /// The names in `extra` of what a foreign target would lose: fields that say something
 /// (not null, not empty) and are not [`SPELLING`].
 pub fn said(extra: &Extra) -> impl Iterator<Item = &str> {
@@ -26,7 +29,10 @@ pub fn said(extra: &Extra) -> impl Iterator<Item = &str> {
             Value::Bool(_) | Value::Number(_) => true,
         }
     }
-    extra.iter().filter(|(name, value)| *name != SPELLING && says(value)).map(|(name, _)| name.as_str())
+    let asks =
+        |name: &str, value: &Value| says(value) || (ASKS_BY_BEING_THERE.contains(&name) && value.is_object());
+    let said = extra.iter().filter(move |(name, value)| *name != SPELLING && asks(name, value));
+    said.map(|(name, _)| name.as_str())
 }
 
 /// One piece of content, with what applies to any piece.
@@ -215,11 +221,11 @@ mod tests {
     #[test]
     fn only_fields_that_say_something_can_be_lost() {
         let Value::Object(extra) = json!({
-            "store": false, "name": "ann", "audio": null, "tags": [], "refusal": "", "function": {"description": null},
+            "store": false, "name": "ann", "audio": null, "tags": [], "refusal": "", "function": {"description": null}, "web_search_options": {},
             "config": {SPELLING: {"top_k": 40.0}}, SPELLING: {"stop": "x"},
         }) else {
             unreachable!()
         };
-        assert_eq!(said(&extra).collect::<Vec<_>>(), ["store", "name"]);
+        assert_eq!(said(&extra).collect::<Vec<_>>(), ["store", "name", "web_search_options"]);
     }
 }

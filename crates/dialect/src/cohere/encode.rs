@@ -228,7 +228,16 @@ impl Encoder {
 
     fn tools(&mut self, chat: &Chat, body: &mut Map<String, Value>) -> Result<(), Failure> {
         let mut tools = Vec::with_capacity(chat.tools.len());
+        let named = match &chat.tool_choice {
+            Some(ToolChoice::Named(name)) => Some(name.as_str()),
+            _ => None,
+        };
         for (index, tool) in chat.tools.iter().enumerate() {
+            // Cohere cannot be told which tool: it is shown that one alone.
+            if named.is_some_and(|name| name != tool.name) {
+                self.drop(format!("tools.{index}"), "only the tool that must be called was offered");
+                continue;
+            }
             tools.extend(self.tool(&format!("tools.{index}"), tool));
         }
         let any = !tools.is_empty();
@@ -252,11 +261,9 @@ impl Encoder {
             Some(ToolChoice::Any) => return Err(refuse("tool_choice", "there is no tool to call")),
             Some(ToolChoice::None) => "NONE",
             Some(ToolChoice::Named(name)) => {
-                if chat.tools.len() != 1 || chat.tools.iter().all(|tool| tool.name != *name) {
-                    return Err(refuse(
-                        "tool_choice",
-                        "Cohere cannot be told which tool; offer only that one",
-                    ));
+                if !any {
+                    let why = format!("there is no tool '{name}' that Cohere can be given");
+                    return Err(refuse("tool_choice", &why));
                 }
                 "REQUIRED"
             }

@@ -19,4 +19,5 @@ mod forward;
 mod names;
 pub mod operation;
 pub mod responses;
+mod siblings;
 mod spelling;

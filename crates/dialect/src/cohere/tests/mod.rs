@@ -195,6 +195,29 @@ fn m1_t1_a_conversation_from_elsewhere() {
     assert_eq!(encode(&chat, &head, "m").expect_err("not offered").param.as_deref(), Some("tool_choice"));
 }
 
+#[test]
+fn the_tool_that_must_be_called_is_offered_alone() {
+    let mut chat = Chat::new(Dialect::OpenAiChat);
+    chat.messages = vec![Message::text(Role::User, "hi")];
+    let tool = |name: &str| message::Tool {
+        name: name.to_owned(),
+        description: None,
+        kind: message::ToolKind::Function { schema: Some(json!({"type": "object"})) },
+        strict: None,
+        cache: None,
+        extra: message::Extra::new(),
+    };
+    chat.tools = ["f", "g", "h"].map(tool).to_vec();
+    chat.tool_choice = Some(ToolChoice::Named("g".to_owned()));
+    let (body, dropped) = encode(&chat, &asking(false).head, "command-a").expect("said");
+    assert_eq!(body["tool_choice"], "REQUIRED");
+    let names: Vec<_> =
+        body["tools"].as_array().expect("tools").iter().map(|tool| &tool["function"]["name"]).collect();
+    assert_eq!(names, ["g"]);
+    let paths: Vec<_> = dropped.iter().map(|dropped| dropped.path.as_str()).collect();
+    assert_eq!(paths, ["tools.0", "tools.2"]);
+}
+
 /// What Cohere streams: a plan, two calls; and thinking before text.
 const TOOLS: &str = concat!(
     "event: message-start\ndata: {\"id\":\"i\",\"type\":\"message-start\",\"delta\":{\"message\":{\"role\":\"assistant\",\"content\":[]}}}\n\n",

@@ -10,4 +10,4 @@ pub mod wire;
 use super::{error, names};
 
 #[cfg(test)]
-mod tests;
+pub(in crate::openai) mod tests;

@@ -18,6 +18,7 @@ pub(in crate::openai) use self::options::effort_for;
 pub(super) use self::options::write_format;
 pub(super) use self::tool::write_choice;
 use crate::Quirks;
+use crate::openai::siblings;
 use crate::openai::spelling::{note, unseal};
 
 /// A request body, and what it leaves out.
@@ -57,7 +58,8 @@ pub fn encode(chat: &Chat, head: &Head, model: &str, quirks: Quirks) -> Result<E
             body.insert("stream".to_owned(), true.into());
             body.insert("stream_options".to_owned(), json!({"include_usage": true}));
         }
-        encoder.drop_extra("", &chat.extra);
+        let left = siblings::to_chat(chat, &mut body);
+        encoder.drop_extra("", &left);
     }
     let mut dropped = encoder.dropped;
     quirks::apply(quirks, &mut body, &mut dropped);

@@ -57,7 +57,9 @@ impl Encoder {
         }
         if let Some(user) = &chat.user {
             let user = if self.home { user.into() } else { names::user(user) };
-            body.insert("user".to_owned(), user.into());
+            let newer = self.home && noted("safety_identifier").is_some();
+            let name = if newer { "safety_identifier" } else { "user" };
+            body.insert(name.to_owned(), user.into());
         }
     }
 

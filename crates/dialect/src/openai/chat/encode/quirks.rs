@@ -15,6 +15,20 @@ use crate::{Quirk, Quirks};
 /// Length of an id of a tool call under [`Quirk::ToolCallId9`] (Mistral's own rule).
 const SHORT_ID_CHARS: usize = 9;
 
+/// What goes under [`Quirk::NoOpenAiSettings`].
+const OPENAI_SETTINGS: [&str; 6] = [
+    "prompt_cache_key",
+    "prompt_cache_options",
+    "prompt_cache_retention",
+    "safety_identifier",
+    "verbosity",
+    "moderation",
+];
+
+/// How these, or their beginnings, stand in a body.
+const OPENAI_SETTINGS_QUOTED: [&str; 4] =
+    ["\"prompt_cache_", "\"safety_identifier\"", "\"verbosity\"", "\"moderation\""];
+
 /// Whether a client's own body says something that a quirk is about. Looks for words
 /// only: a false alarm costs one parse, and changes nothing.
 pub(in crate::openai::chat) fn concerns(quirks: Quirks, body: &[u8]) -> bool {
@@ -39,6 +53,7 @@ const fn words(quirk: Quirk) -> &'static [&'static str] {
         Quirk::NoLogprobs => &["\"logprobs\"", "\"top_logprobs\"", "\"logit_bias\""],
         Quirk::NoUser => &["\"user\":", "\"user\" "],
         Quirk::RandomSeedField => &["\"seed\""],
+        Quirk::NoOpenAiSettings => &OPENAI_SETTINGS_QUOTED,
         Quirk::SamplingExtensions | Quirk::StrictRoleAlternation | Quirk::VertexPaths => &[],
     }
 }
@@ -77,6 +92,11 @@ pub(in crate::openai::chat) fn apply(
                 }
             }
             Quirk::NoUser => remove(body, "user", dropped),
+            Quirk::NoOpenAiSettings => {
+                for name in OPENAI_SETTINGS {
+                    remove(body, name, dropped);
+                }
+            }
             Quirk::NoN | Quirk::SamplingExtensions | Quirk::VertexPaths => {}
         }
     }

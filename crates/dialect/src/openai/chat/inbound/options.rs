@@ -35,6 +35,13 @@ pub(super) fn options(fields: &mut Fields<'_>, chat: &mut Chat, notes: &mut Extr
     chat.output = output(fields, notes)?;
     chat.reasoning = reasoning(fields);
     chat.user = fields.string("user")?;
+    if chat.user.is_none() {
+        // Its newer name.
+        chat.user = fields.string("safety_identifier")?;
+        if chat.user.is_some() {
+            notes.insert("safety_identifier".to_owned(), true.into());
+        }
+    }
     answers(fields, chat, notes)?;
     modalities(fields, chat, notes);
     Ok(())

@@ -38,7 +38,7 @@ fn try_call(body: &Value) -> Result<Call, Failure> {
     }))
 }
 
-fn call(body: &Value) -> Call {
+pub(in crate::openai) fn call(body: &Value) -> Call {
     try_call(body).unwrap_or_else(|failure| panic!("{failure}"))
 }
 

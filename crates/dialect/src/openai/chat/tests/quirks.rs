@@ -110,6 +110,11 @@ fn members_that_a_server_refuses_are_left_out() {
     refused(Quirk::NoParallelToolCalls, json!({"parallel_tool_calls": false}), &["parallel_tool_calls"]);
     refused(Quirk::NoReasoningEffort, json!({"reasoning_effort": "low"}), &["reasoning_effort"]);
     refused(Quirk::NoUser, json!({"user": "u1"}), &["user"]);
+    refused(
+        Quirk::NoOpenAiSettings,
+        json!({"prompt_cache_key": "k", "verbosity": "low", "safety_identifier": "s"}),
+        &["prompt_cache_key", "safety_identifier", "verbosity"],
+    );
     refused(Quirk::NoN, json!({"n": 1}), &[]);
     refused(
         Quirk::NoLogprobs,

@@ -15,6 +15,7 @@ use serde_json::{Map, Value};
 
 pub(super) use self::options::write_format;
 pub(super) use self::tool::write_choice;
+use crate::openai::siblings;
 use crate::openai::spelling::{note, unseal};
 
 /// A request body, and what it leaves out.
@@ -48,7 +49,8 @@ pub fn encode(chat: &Chat, head: &Head, model: &str) -> Result<Encoded, Failure>
         body.extend(notes.map(|(name, value)| (name.to_owned(), value.clone())));
         unseal(&chat.extra, &mut body);
     } else {
-        encoder.drop_extra("", &chat.extra);
+        let left = siblings::to_responses(chat, &mut body);
+        encoder.drop_extra("", &left);
     }
     let mut dropped = encoder.dropped;
     // One field can be left out for two reasons: the first will do.

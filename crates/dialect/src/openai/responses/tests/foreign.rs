@@ -218,6 +218,45 @@ fn what_settings_cannot_say_is_declared() {
     assert_eq!(dropped, ["max_tokens", "top_k", "stop", "thinking.budget_tokens"]);
 }
 
+/// Settings that both of the vendor's interfaces have cross between them as they are.
+#[test]
+fn siblings_lose_nothing_of_what_they_share() {
+    let shared = json!({
+        "prompt_cache_key": "k", "prompt_cache_retention": "24h", "service_tier": "flex",
+        "prompt_cache_options": {"mode": "explicit", "ttl": "30m"}, "safety_identifier": "s", "user": "u",
+    });
+    let with = |mut body: Value, more: &Value| {
+        body.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
+        body
+    };
+    let responses =
+        with(json!({"model": "m", "input": "hi", "text": {"verbosity": "low"}, "top_logprobs": 2}), &shared);
+    let (body, dropped) = sent(&responses, Dialect::OpenAiChat);
+    assert_eq!(dropped, [""; 0]);
+    for (name, value) in shared.as_object().expect("an object") {
+        assert_eq!(body[name], *value, "{name}");
+    }
+    assert_eq!((&body["verbosity"], &body["top_logprobs"]), (&json!("low"), &json!(2)));
+
+    let messages = json!([{"role": "user", "content": "hi"}]);
+    let more = json!({"model": "m", "messages": messages, "verbosity": "high", "store": true, "metadata": {"a": "b"}});
+    let outbound = crate::outbound(Dialect::OpenAiResponses, &Quirks::default()).expect("a target's dialect");
+    let call = crate::openai::chat::tests::call(&with(more, &shared));
+    let outgoing = outbound.encode(&call, "m").expect("said");
+    assert_eq!(outgoing.dropped, []);
+    let body: Value = serde_json::from_slice(&outgoing.body.concat()).expect("JSON");
+    for (name, value) in shared.as_object().expect("an object") {
+        assert_eq!(body[name], *value, "{name}");
+    }
+    assert_eq!(body["text"], json!({"verbosity": "high"}));
+    assert_eq!((&body["store"], &body["metadata"]), (&json!(true), &json!({"a": "b"})));
+
+    // What only one of them has is told.
+    let longer =
+        json!({"model": "m", "input": "hi", "prompt_cache_options": {"ttl": "12h"}, "text": {"tone": "dry"}});
+    assert_eq!(sent(&longer, Dialect::OpenAiChat).1, ["text", "prompt_cache_options"]);
+}
+
 #[test]
 fn what_only_the_vendor_can_look_up_is_refused() {
     for (field, value) in [("conversation", json!("conv_1")), ("prompt", json!({"id": "pmpt_1"}))] {
