@@ -13,6 +13,7 @@ pub mod door;
 mod embed;
 pub mod encode;
 pub mod error;
+mod grounding;
 pub mod inbound;
 pub mod models;
 mod names;

@@ -6,6 +6,7 @@
 //! answer ended and what it cost.
 
 use std::collections::HashMap;
+use std::mem;
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, StatusCode, header};
@@ -17,12 +18,16 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::door::wants_array;
+use super::grounding::Grounding;
 use super::names::object_args;
 use super::{embed, error, seal, wire};
 use crate::{ReplyEncoder, Whole};
 
 /// The least log-probability written: JSON has no infinity.
 const LOGPROB_MIN: f32 = -9999.0;
+
+/// Most citations of one block that are kept until it ends.
+const CITATIONS_MAX: usize = 256;
 
 /// The encoder of a call's reply.
 pub fn encoder(call: &Call) -> Box<dyn ReplyEncoder> {
@@ -33,6 +38,8 @@ pub fn encoder(call: &Call) -> Box<dyn ReplyEncoder> {
         identity: Identity { id: call.id.as_str().replace('-', ""), model: call.head.model.clone() },
         encoded: None,
         blocks: HashMap::new(),
+        said_bytes: 0,
+        grounding: Grounding::default(),
         seal: None,
         usage: Usage::default(),
         finish: None,
@@ -47,8 +54,12 @@ struct Encoder {
     identity: Identity,
     /// Chunks written; `None` while this encoder was asked for none.
     encoded: Option<u64>,
-    /// Blocks whose end has not come.
-    blocks: HashMap<u32, Block>,
+    /// Blocks whose end has not come, and where in the text they begin.
+    blocks: HashMap<u32, (Block, usize)>,
+    /// Text written, in bytes.
+    said_bytes: usize,
+    /// What it rests on: told at the end.
+    grounding: Grounding,
     /// Gemini's own seal on the part that comes next.
     seal: Option<String>,
     usage: Usage,
@@ -79,12 +90,12 @@ impl ReplyEncoder for Encoder {
                 }
             }
             Event::BlockStart { index, block } => {
-                self.blocks.insert(index, begin(block));
+                self.blocks.insert(index, (begin(block), self.said_bytes));
             }
             Event::Delta { index, delta } => self.delta(index, delta, out),
             Event::BlockStop { index } => {
-                if let Some(block) = self.blocks.remove(&index) {
-                    self.stop(block, out);
+                if let Some((block, start)) = self.blocks.remove(&index) {
+                    self.stop(block, start, out);
                 }
             }
             Event::Usage(usage) => self.usage = usage,
@@ -94,15 +105,18 @@ impl ReplyEncoder for Encoder {
     }
 
     fn end(&mut self, out: &mut Vec<u8>) {
-        let mut open: Vec<(u32, Block)> = self.blocks.drain().collect();
+        let mut open: Vec<(u32, (Block, usize))> = self.blocks.drain().collect();
         open.sort_by_key(|(index, _)| *index);
-        open.into_iter().for_each(|(_, block)| self.stop(block, out));
+        open.into_iter().for_each(|(_, (block, start))| self.stop(block, start, out));
         let part = match self.seal.take() {
             Some(seal) => json!({"text": "", "thoughtSignature": seal}),
             None => json!({"text": ""}),
         };
         let reason = self.finish.take().unwrap_or(FinishReason::EndTurn);
-        let chunk = response(&self.identity, vec![part], &reason, &self.usage);
+        let mut chunk = response(&self.identity, vec![part], &reason, &self.usage);
+        if let Some(grounding) = mem::take(&mut self.grounding).finish() {
+            chunk["candidates"][0]["groundingMetadata"] = grounding;
+        }
         self.write(out, &chunk);
         if self.array {
             out.extend_from_slice(b"]");
@@ -141,9 +155,13 @@ impl ReplyEncoder for Encoder {
 impl Encoder {
     /// Text and thoughts go out as they come; the rest waits for its end.
     fn delta(&mut self, index: u32, delta: Delta, out: &mut Vec<u8>) {
-        let Some(block) = self.blocks.get_mut(&index) else { return };
+        let Some((block, _)) = self.blocks.get_mut(&index) else { return };
         match (&mut block.kind, delta) {
+            (BlockKind::Text(_), Delta::Citation(citation)) if block.citations.len() < CITATIONS_MAX => {
+                block.citations.push(*citation);
+            }
             (BlockKind::Text(_) | BlockKind::Refusal(_), Delta::Text { text, logprobs }) => {
+                self.said_bytes += text.len();
                 let seal = self.seal.take();
                 let part = TextPart { text: &text, thought: None, seal: seal.as_deref() };
                 self.piece(part, &logprobs, out);
@@ -171,7 +189,8 @@ impl Encoder {
         write_chunk(self.array, &mut self.encoded, out, &chunk);
     }
 
-    fn stop(&mut self, block: Block, out: &mut Vec<u8>) {
+    fn stop(&mut self, block: Block, start: usize, out: &mut Vec<u8>) {
+        self.grounding.add(&block.citations, start..self.said_bytes, None);
         let part = match block.kind {
             BlockKind::Thinking { text, signature: Some(travelled) } => {
                 if let (true, Some(own)) = (text.is_empty(), seal::for_server(&travelled)) {
@@ -203,7 +222,12 @@ impl Encoder {
         if let Some(id) = id {
             self.identity.id = id;
         }
-        let mut parts: Vec<Value> = content.into_iter().filter_map(|block| self.part(block)).collect();
+        let (mut parts, mut grounding) = (Vec::with_capacity(content.len()), Grounding::default());
+        for block in content {
+            let bytes = block.as_text().map_or(0, str::len);
+            grounding.add(&block.citations, 0..bytes, Some(parts.len()));
+            parts.extend(self.part(block));
+        }
         if let Some(seal) = self.seal.take() {
             parts.push(json!({"text": "", "thoughtSignature": seal}));
         }
@@ -211,6 +235,9 @@ impl Encoder {
         let mut message = response(&self.identity, parts, &reason, &usage);
         if !tokens.is_empty() {
             message["candidates"][0]["logprobsResult"] = logprobs(&tokens);
+        }
+        if let Some(grounding) = grounding.finish() {
+            message["candidates"][0]["groundingMetadata"] = grounding;
         }
         message
     }

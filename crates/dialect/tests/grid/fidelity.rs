@@ -27,6 +27,8 @@ A client that speaks its target's own dialect is forwarded byte for byte (the mo
 | ✗ | always refused with an error that names the field, since an answer without it would be wrong |
 
 Servers with a difference (a provider's `quirks`) may carry more or less than their dialect's own vendor, whose server is meant here.
+
+A reply has no header to name losses in, since it is under way when they are met. What a client's dialect has no words for is not said: citations of documents and search results reach clients of Anthropic and Bedrock; those of pages on the web also reach OpenAI's (`annotations`) and Gemini's (`groundingMetadata`). Cohere's and Ollama's get the text alone.
 ";
 
 #[test]

@@ -1,8 +1,8 @@
 //! Replies to clients: streamed (both forms), whole, counted.
 
 use ::message::{
-    BlockHead, Completion, Delta, ErrorKind, Event, Failure, FinishReason, Operation, Sealer, TokenLogprob,
-    Usage,
+    BlockHead, Citation, CitationSource, Completion, Delta, ErrorKind, Event, Failure, FinishReason,
+    Operation, Sealer, TokenLogprob, Usage,
 };
 use serde_json::{Value, json};
 
@@ -145,4 +145,37 @@ fn counts_logprobs_and_unknown_ends_are_told() {
     let candidate = &body["candidates"][0];
     assert_eq!(candidate["logprobsResult"]["chosenCandidates"][0]["logProbability"], -9999.0);
     assert_eq!((&candidate["finishReason"], &candidate["finishMessage"]), (&json!("OTHER"), &json!("odd")));
+}
+
+/// Places are bytes of the text: of all of it in a stream, of its part in a whole answer.
+#[test]
+fn pages_that_an_answer_rests_on_are_told_at_its_end() {
+    let page = Citation {
+        title: Some("A".into()),
+        ..Citation::of(CitationSource::Web { url: "https://a.test".into() })
+    };
+    let text = |index, text: &str| Event::Delta { index, delta: Delta::text(text) };
+    let events = vec![
+        Event::BlockStart { index: 0, block: BlockHead::Text },
+        text(0, "Grüezi. "),
+        Event::BlockStop { index: 0 },
+        Event::BlockStart { index: 1, block: BlockHead::Text },
+        Event::Delta { index: 1, delta: Delta::Citation(Box::new(page)) },
+        text(1, "It rains."),
+        Event::BlockStop { index: 1 },
+        Event::Finish { reason: FinishReason::EndTurn, stop_sequence: None },
+    ];
+    let told = |segment: Value| {
+        json!({
+            "groundingChunks": [{"web": {"uri": "https://a.test", "title": "A"}}],
+            "groundingSupports": [{"segment": segment, "groundingChunkIndices": [0]}],
+        })
+    };
+    let chunks = chunks(&streamed("alt=sse", &events));
+    let last = &chunks.last().expect("a last chunk")["candidates"][0];
+    assert_eq!(last["groundingMetadata"], told(json!({"startIndex": 9, "endIndex": 18})));
+    let whole = encoder(&asking(Operation::Chat, false, "")).whole(gather(events));
+    let whole: Value = serde_json::from_slice(&whole.body).expect("JSON");
+    let segment = json!({"startIndex": 0, "endIndex": 9, "partIndex": 1});
+    assert_eq!(whole["candidates"][0]["groundingMetadata"], told(segment));
 }

@@ -175,7 +175,12 @@ impl Encoder {
                     }
                 }
                 BlockKind::Opaque { value, .. } if member == Some("tool_calls") => calls.push(value.clone()),
-                _ => said.extend(self.part(&path(), block)?),
+                _ => match (self.part(&path(), block)?, said.last_mut()) {
+                    (Some(part), Some(before)) if !self.home && goes_on(&message.content, index) => {
+                        lengthen(before, &part);
+                    }
+                    (part, _) => said.extend(part),
+                },
             }
         }
         match self.content(message, said) {
@@ -248,6 +253,22 @@ impl Encoder {
 
 fn is_unsigned(signature: Option<&str>) -> bool {
     signature.is_none_or(str::is_empty)
+}
+
+/// Whether a text goes on where the one before it stopped: an answer that cites is cut
+/// wherever its citations change, within a sentence even.
+fn goes_on(content: &[Block], index: usize) -> bool {
+    let before = index.checked_sub(1).and_then(|index| content.get(index));
+    let (Some(before), Some(here)) = (before, content.get(index)) else { return false };
+    let cites = |block: &Block| !block.citations.is_empty();
+    before.as_text().is_some() && here.as_text().is_some() && (cites(before) || cites(here))
+}
+
+/// Adds the text of a part to that of the one before it.
+fn lengthen(before: &mut Value, part: &Value) {
+    if let (Some(Value::String(text)), Some(more)) = (before.get_mut("text"), part["text"].as_str()) {
+        text.push_str(more);
+    }
 }
 
 /// Adds text to a string member.

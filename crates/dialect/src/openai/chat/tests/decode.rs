@@ -385,3 +385,23 @@ fn s1_a_whole_call_is_closed_when_the_next_begins() {
     ]);
     assert_eq!(alternating, [(7, 0), (8, 1)]);
 }
+
+/// Pages cited are told of the text they are about, and of nothing else.
+#[test]
+fn annotations_belong_to_a_text() {
+    let page = r#"{"type":"url_citation","url_citation":{"url":"https://a.test","title":"A","start_index":1,"end_index":2}}"#;
+    let whole = |message: String| {
+        let body = format!(r#"{{"choices":[{{"message":{message},"finish_reason":"stop"}}]}}"#);
+        gather(decode(decoder(false, false), &[body.as_bytes()]).expect("valid")).content
+    };
+    let cited = whole(format!(r#"{{"content":"abc","annotations":[{page},{{"type":"new"}},7]}}"#));
+    assert_eq!(cited[0].citations.len(), 1);
+    assert_eq!(
+        (cited[0].citations[0].url(), cited[0].citations[0].claim.clone()),
+        (Some("https://a.test"), Some(1..2))
+    );
+    assert!(whole(format!(r#"{{"content":null,"annotations":[{page}]}}"#)).is_empty());
+    for nothing in ["null", "{}", "[]", r#""x""#] {
+        assert!(whole(format!(r#"{{"content":"abc","annotations":{nothing}}}"#))[0].citations.is_empty());
+    }
+}

@@ -1,8 +1,8 @@
 //! Replies to clients: events → chunks and whole completions.
 
 use ::message::{
-    AuthFault, Block, BlockHead, BlockKind, Completion, Delta, ErrorKind, Event, Failure, FinishReason,
-    Retry, TokenLogprob, TopLogprob, Usage,
+    AuthFault, Block, BlockHead, BlockKind, Citation, CitationSource, Completion, Delta, ErrorKind, Event,
+    Failure, FinishReason, Retry, TokenLogprob, TopLogprob, Usage,
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -417,4 +417,51 @@ fn t8_a_custom_tool_is_called_with_bare_text() {
             &json!([{"id": "call_a", "type": "custom", "custom": {"name": "f", "input": "*** \"Begin\"\n"}}])
         )
     );
+}
+
+fn cites(index: u32, source: CitationSource) -> Event {
+    Event::Delta { index, delta: Delta::Citation(Box::new(Citation::of(source))) }
+}
+
+/// Citations may come before their text; places count from the beginning of the content.
+#[test]
+fn pages_are_cited_where_their_text_stands() {
+    let found = CitationSource::SearchResult { index: 0, source: "https://b.test".into(), pieces: 0..1 };
+    let events = vec![
+        Event::Start { id: None },
+        start(0, BlockHead::Text),
+        text(0, "Grüezi. "),
+        cites(0, CitationSource::Named("file-1".into())),
+        Event::BlockStop { index: 0 },
+        start(1, BlockHead::Text),
+        cites(1, CitationSource::Web { url: "https://a.test".into() }),
+        text(1, "It "),
+        text(1, "rains."),
+        cites(1, found),
+        Event::BlockStop { index: 1 },
+        finish(FinishReason::EndTurn),
+    ];
+    let page = |url: &str| {
+        let page = json!({"start_index": 8, "end_index": 17, "title": url, "url": url});
+        json!({"type": "url_citation", "url_citation": page})
+    };
+    let expected = json!([page("https://a.test"), page("https://b.test")]);
+    let chunks = chunks(json!({"stream": true}), events.clone());
+    let told: Vec<&Value> =
+        chunks.iter().filter_map(|chunk| chunk["choices"][0]["delta"].get("annotations")).collect();
+    assert_eq!(told, [&expected]);
+    let whole = encoder(json!({})).whole(gather(events));
+    let whole: Value = serde_json::from_slice(&whole.body).expect("JSON");
+    assert_eq!(whole["choices"][0]["message"]["annotations"], expected);
+}
+
+#[test]
+fn a_server_that_cites_without_end_is_not_kept() {
+    let cite = || cites(0, CitationSource::Web { url: "https://a.test".into() });
+    let mut events = vec![start(0, BlockHead::Text), text(0, "a")];
+    events.extend(std::iter::repeat_with(cite).take(5_000));
+    events.extend([Event::BlockStop { index: 0 }, finish(FinishReason::EndTurn)]);
+    let chunks = chunks(json!({"stream": true}), events);
+    let told = chunks.iter().find_map(|chunk| chunk["choices"][0]["delta"]["annotations"].as_array());
+    assert_eq!(told.map(Vec::len), Some(crate::openai::annotation::CITATIONS_MAX));
 }

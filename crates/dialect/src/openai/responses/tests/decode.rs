@@ -229,3 +229,30 @@ fn nonsense_is_an_error() {
     }
     assert_eq!(data(b"").len(), 0);
 }
+
+/// Told as they come, or (by servers that only list them) when the item is whole; never twice.
+#[test]
+fn annotations_are_told_once() {
+    let page = json!({"type": "url_citation", "url": "https://a.test", "title": "A", "start_index": 0, "end_index": 2});
+    let file = json!({"type": "file_citation", "file_id": "file-1", "filename": "a.pdf", "index": 2});
+    let part = json!({"type": "output_text", "text": "abc", "annotations": [page, file]});
+    let item = json!({"type": "message", "content": [part]});
+    let added = |annotation: &Value| {
+        let at = json!({"output_index": 0, "content_index": 0, "annotation": annotation});
+        let mut event = json!({"type": "response.output_text.annotation.added"});
+        event.as_object_mut().expect("an object").extend(at.as_object().expect("an object").clone());
+        event
+    };
+    for early in [vec![], vec![added(&page), added(&file)]] {
+        let mut events = vec![
+            added(&page),
+            json!({"type": "response.output_text.delta", "output_index": 0, "content_index": 0, "delta": "abc"}),
+        ];
+        events.extend(early);
+        events.push(json!({"type": "response.output_item.done", "output_index": 0, "item": item}));
+        events.push(json!({"type": "response.completed", "response": response("completed", json!([item]))}));
+        let answer = gather(decode(decoder(true, false), &[&stream(&events)]).expect("valid"));
+        let titles: Vec<_> = answer.content[0].citations.iter().map(|one| one.title.as_deref()).collect();
+        assert_eq!(titles, [Some("A"), Some("a.pdf")]);
+    }
+}
