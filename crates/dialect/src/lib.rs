@@ -34,6 +34,7 @@ mod operation;
 mod quirks;
 mod retry_after;
 pub mod sigv4;
+mod told;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
@@ -269,16 +270,15 @@ pub fn command(command: &Command, models: &[ModelCard]) -> Result<Whole, Failure
 
 /// A dialect as a target speaks it; `None` where only clients speak it.
 pub fn outbound(dialect: Dialect, quirks: &Quirks) -> Option<Box<dyn Outbound>> {
-    match dialect {
-        Dialect::BedrockConverse => Some(Box::new(bedrock::outbound::Bedrock)),
-        Dialect::Anthropic => Some(Box::new(anthropic::outbound::Anthropic(*quirks))),
-        Dialect::OpenAiChat => Some(Box::new(openai::chat::outbound::OpenAiChat(*quirks))),
-        Dialect::OpenAiResponses => Some(Box::new(openai::responses::outbound::OpenAiResponses)),
-        Dialect::OpenAiCompletions => {
-            Some(Box::new(openai::completions::outbound::OpenAiCompletions(*quirks)))
-        }
-        Dialect::Gemini => Some(Box::new(gemini::outbound::Gemini)),
-        Dialect::Cohere => Some(Box::new(cohere::outbound::Cohere)),
-        _ => None,
-    }
+    let outbound: Box<dyn Outbound> = match dialect {
+        Dialect::BedrockConverse => Box::new(bedrock::outbound::Bedrock),
+        Dialect::Anthropic => Box::new(anthropic::outbound::Anthropic(*quirks)),
+        Dialect::OpenAiChat => Box::new(openai::chat::outbound::OpenAiChat(*quirks)),
+        Dialect::OpenAiResponses => Box::new(openai::responses::outbound::OpenAiResponses),
+        Dialect::OpenAiCompletions => Box::new(openai::completions::outbound::OpenAiCompletions(*quirks)),
+        Dialect::Gemini => Box::new(gemini::outbound::Gemini),
+        Dialect::Cohere => Box::new(cohere::outbound::Cohere),
+        Dialect::BedrockInvoke | Dialect::Ollama => return None,
+    };
+    Some(Box::new(told::Told(outbound)))
 }

@@ -19,10 +19,13 @@ pub mod models;
 mod names;
 pub mod operation;
 pub mod outbound;
+mod place;
 pub mod reply;
 mod schema;
 mod seal;
 pub mod wire;
+
+pub(crate) use self::place::place;
 
 #[cfg(test)]
 mod tests;

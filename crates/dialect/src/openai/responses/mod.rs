@@ -6,9 +6,12 @@ pub mod decode;
 pub mod encode;
 pub mod inbound;
 pub mod outbound;
+mod place;
 pub mod reply;
 pub mod resource;
 pub mod stored;
+
+pub(crate) use self::place::place;
 
 #[cfg(test)]
 mod tests;
