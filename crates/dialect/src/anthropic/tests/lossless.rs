@@ -109,6 +109,20 @@ fn what_is_wrong_deep_inside_is_named() {
             "messages.1.content.0.content.0.text: expected a string, got an array",
         ),
         (
+            user(json!([{"type": "search_result", "source": "s", "title": "t", "content": "x"}])),
+            "messages.1.content.0.content: expected an array of text blocks, got a string",
+        ),
+        (
+            user(json!([{"type": "search_result", "source": "s", "title": "t",
+                "content": [{"type": "redacted_thinking", "data": "d"}]}])),
+            "messages.1.content.0.content.0: a search result holds text only",
+        ),
+        (
+            user(json!([{"type": "search_result", "source": "s", "title": "t", "content": [],
+                "citations": {"enabled": 1}}])),
+            "messages.1.content.0.citations.enabled: expected a boolean, got a number",
+        ),
+        (
             json!({"messages": [{"role": "user", "content": "x"}], "system": [1]}),
             "system.0: expected a content block, got a number",
         ),
@@ -203,11 +217,32 @@ fn cache() -> BoxedStrategy<Value> {
     .boxed()
 }
 
+/// Whether something may be cited, said in all the ways there are.
+fn citable() -> BoxedStrategy<Value> {
+    object(json!({}), vec![("enabled", any::<bool>().prop_map(Value::from).boxed())])
+}
+
+/// A piece of a search result.
+fn piece() -> BoxedStrategy<Value> {
+    object(json!({"type": "text", "text": "t"}), vec![("text", text()), ("cache_control", cache())])
+}
+
+/// What a text rests on: known, unknown, or no list at all.
+fn citations() -> BoxedStrategy<Value> {
+    let known = object(
+        json!({"type": "page_location", "cited_text": "c", "document_index": 0, "start_page_number": 1,
+               "end_page_number": 2}),
+        vec![("cited_text", text()), ("document_title", prop_oneof![text(), Just(Value::Null)].boxed())],
+    );
+    let some = prop::collection::vec(prop_oneof![3 => known, 1 => anything()], 0..3);
+    prop_oneof![some.prop_map(Value::from), anything()].boxed()
+}
+
 fn block() -> BoxedStrategy<Value> {
     let leaf = prop_oneof![
         object(
             json!({"type": "text", "text": "t"}),
-            vec![("text", text()), ("cache_control", cache()), ("citations", anything().boxed())]
+            vec![("text", text()), ("cache_control", cache()), ("citations", citations())]
         ),
         object(
             json!({"type": "thinking", "thinking": "t"}),
@@ -227,7 +262,15 @@ fn block() -> BoxedStrategy<Value> {
         ),
         object(
             json!({"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": "d"}}),
-            vec![("title", text()), ("context", text())]
+            vec![("title", text()), ("context", text()), ("citations", citable())]
+        ),
+        object(
+            json!({"type": "search_result", "source": "s", "title": "t", "content": []}),
+            vec![
+                ("content", prop::collection::vec(piece(), 0..3).prop_map(Value::from).boxed()),
+                ("citations", citable()),
+                ("cache_control", cache()),
+            ]
         ),
         object(
             json!({"type": "server_tool_use", "id": "i"}),

@@ -1,8 +1,9 @@
 //! Calls of other dialects → requests of this one; and calls of this one, forwarded.
 
 use message::{
-    Block, BlockKind, CacheMarker, Chat, Dialect, Dropped, Effort, ErrorKind, Media, MediaSource, Message,
-    Operation, OutputFormat, Reasoning, Role, Sampling, Tool, ToolChoice, ToolKind, ToolOrigin,
+    Block, BlockKind, CacheMarker, Chat, Citation, CitationSource, Dialect, Dropped, Effort, ErrorKind,
+    Media, MediaSource, Message, Operation, OutputFormat, Reasoning, Role, Sampling, Tool, ToolChoice,
+    ToolKind, ToolOrigin,
 };
 use serde_json::{Number, Value, json};
 
@@ -462,4 +463,24 @@ fn a_count_is_asked_for_without_what_only_generating_needs() {
         "tools": [{"name": "t", "input_schema": {"type": "object"}}]});
     assert_eq!(serde_json::from_slice::<Value>(&sent).expect("JSON"), expected);
     assert_eq!(outgoing.path, "/v1/messages/count_tokens");
+}
+
+#[test]
+fn what_another_vendor_found_is_not_cited_again() {
+    let cited = |sources: Vec<CitationSource>| {
+        let citations = sources.into_iter().map(Citation::of).collect();
+        let answer = Block { citations, ..Block::text("It rains.") };
+        translated(&chat(vec![hello().remove(0), said(Role::Assistant, vec![answer]), hello().remove(0)]))
+    };
+    let web = CitationSource::Web { url: "https://a.test".into() };
+    let found = CitationSource::SearchResult { index: 0, source: "kb".into(), pieces: 0..1 };
+    let (body, dropped) = cited(vec![web.clone(), found, CitationSource::Named("file-1".into())]);
+    assert_eq!(dropped, ["messages.1.content.0.citations"]);
+    let citations = &body["messages"][1]["content"][0]["citations"];
+    assert_eq!(citations.as_array().map(Vec::len), Some(1));
+    assert_eq!(citations[0]["type"], "search_result_location");
+
+    let (body, dropped) = cited(vec![web]);
+    assert_eq!(dropped, ["messages.1.content.0.citations"]);
+    assert_eq!(body["messages"][1]["content"][0], json!({"type": "text", "text": "It rains."}));
 }

@@ -64,6 +64,13 @@ fn block() -> impl Strategy<Value = Value> {
             let mut file = json!({"format": format, "source": source});
             if kind == "document" {
                 file["name"] = json!("a name");
+                // Said, said emptily, or not at all.
+                if unknown == json!({}) {
+                    file["context"] = json!("");
+                    file["citations"] = json!({"enabled": false, "newMember": 1});
+                } else {
+                    file["citations"] = json!({});
+                }
             }
             with(json!({ kind: file }), &unknown)
         }),
@@ -87,7 +94,8 @@ fn block() -> impl Strategy<Value = Value> {
             "citations": [{"title": "t", "location": {"documentChar": {"documentIndex": 0, "start": 1, "end": 2}}}],
         }})),
         (text(), unknown()).prop_map(move |(text, unknown)| with(
-            json!({"searchResult": {"title": text, "source": "s", "content": [{"text": text}], "citations": {"enabled": true}}}),
+            json!({"searchResult": {"title": text, "source": "s", "citations": {"enabled": true},
+                "content": [{"text": text}, {"text": "", "newMember": 1}]}}),
             &unknown
         )),
         Just(json!({"toolAddition": {"tool": {"type": "tool", "name": "n"}}})),
