@@ -366,3 +366,25 @@ fn r8_who_wants_no_text_is_shown_none_and_at_home_every_word_stays() {
         assert_eq!(told, !shown, "{chat}");
     }
 }
+
+#[test]
+fn m4_a_files_name_travels() {
+    let file =
+        json!({"filename": "report 7.pdf", "file_data": "data:application/pdf;base64,JVBERi0xLjQKJSVFT0YK"});
+    let text = json!({"type": "text", "text": "read it"});
+    let chat = json!({"model": "m", "messages": [{"role": "user", "content": [text, {"type": "file", "file": file}]}]});
+    for (server, place, name) in [
+        (Dialect::Anthropic, "/messages/0/content/1/title", "report 7.pdf"),
+        // Converse takes no dots in a name.
+        (Dialect::BedrockConverse, "/messages/0/content/1/document/name", "report 7 pdf"),
+        (Dialect::OpenAiResponses, "/input/0/content/1/filename", "report 7.pdf"),
+        // The Gemini API takes no name beside the bytes: it is said before them.
+        (Dialect::Gemini, "/contents/0/parts/1/text", "report 7.pdf"),
+    ] {
+        let outgoing = target(server)
+            .encode(&call(Dialect::OpenAiChat, &chat), "anthropic.claude-opus-5")
+            .expect("translated");
+        let sent = sent(&outgoing);
+        assert_eq!(sent["body"].pointer(place), Some(&json!(name)), "{server}: {sent}");
+    }
+}

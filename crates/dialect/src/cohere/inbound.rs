@@ -249,9 +249,10 @@ fn settings(fields: &mut Fields<'_>, chat: &mut Chat) -> Result<(), Failure> {
     sampling.max_tokens = fields.count("max_tokens")?;
     sampling.temperature = fields.number("temperature")?;
     sampling.top_p = fields.number("p")?;
+    let top_k = fields.peek("k").cloned().unwrap_or_default();
     match fields.count("k")? {
         // Off, as the dialect has it.
-        Some(0) => fields.note("k", 0),
+        Some(0) => fields.note("k", top_k),
         k => sampling.top_k = k,
     }
     sampling.presence_penalty = fields.number("presence_penalty")?;

@@ -4,6 +4,7 @@ use message::{
     Block, BlockHead, BlockKind, Completion, Delta, EmbedInput, EmbedPurpose, ErrorKind, Event, FinishReason,
     Operation, Ranked, ToolKind, ToolOrigin, Usage,
 };
+use proptest::prelude::*;
 use serde_json::json;
 
 use super::invoke::natives;
@@ -97,6 +98,32 @@ fn every_familys_body_is_understood() {
         told.push(format!("## {model}\n{}\n", text.lines().filter(silent).collect::<Vec<_>>().join("\n")));
     }
     insta::assert_snapshot!("bodies", told.join("\n"));
+}
+
+proptest! {
+    /// At home nothing is written anew: whatever a family's body says goes on as it came,
+    /// also what nobody here knows.
+    #[test]
+    fn invoke_is_lossless_for_every_family(
+        place in 0..bodies().len(),
+        name in "x_[a-z]{1,6}",
+        more in prop_oneof![Just(json!(null)), ".{0,9}".prop_map(Value::from), Just(json!({"a": [1.0, {}]}))],
+        text in "[ -~]{1,12}",
+    ) {
+        let (model, mut body) = bodies().swap_remove(place);
+        body[&name] = more;
+        for prompt in ["prompt", "inputText", "message"] {
+            if body.get(prompt).is_some() {
+                body[prompt] = text.as_str().into();
+            }
+        }
+        let call = invoke(model, &body, false).unwrap();
+        let target = crate::outbound(Dialect::BedrockConverse, &crate::Quirks::default()).unwrap();
+        let outgoing = target.encode(&call, model).unwrap();
+        prop_assert!(outgoing.home && outgoing.dropped.is_empty(), "{}", model);
+        prop_assert_eq!(outgoing.body.concat(), body.to_string().into_bytes());
+        prop_assert!(call.chat().is_ok(), "{}", model);
+    }
 }
 
 /// The answer's clock readings and dates, which differ from run to run, made the same.

@@ -131,6 +131,87 @@ proptest! {
     }
 }
 
+fn anything() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i32>().prop_map(Value::from),
+        ".{0,6}".prop_map(Value::from),
+    ];
+    leaf.prop_recursive(3, 12, 3, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..3).prop_map(Value::from),
+            prop::collection::vec(("[a-z]{1,4}", inner), 0..3)
+                .prop_map(|fields| fields.into_iter().collect()),
+        ]
+    })
+}
+
+/// An object with fields nobody knows.
+fn with_more(object: impl Strategy<Value = Value>) -> impl Strategy<Value = Value> {
+    let more = prop::collection::vec(("x_[a-z]{1,4}", anything()), 0..2);
+    (object, more).prop_map(|(mut object, more)| {
+        object.as_object_mut().expect("an object").extend(more);
+        object
+    })
+}
+
+fn content() -> impl Strategy<Value = Value> {
+    let part = prop_oneof![
+        ".{0,8}".prop_map(|text| json!({"type": "text", "text": text})),
+        "https://[a-z]{1,8}".prop_map(|url| json!({"type": "image_url", "image_url": {"url": url}})),
+        "[A-Za-z0-9+/]{0,8}".prop_map(|data| {
+            json!({"type": "image_url", "image_url": {"url": format!("data:image/png;base64,{data}"), "detail": "low"}})
+        }),
+        anything().prop_map(|value| json!({"type": "novel_part", "value": value})),
+    ];
+    prop_oneof![
+        ".{0,9}".prop_map(Value::from),
+        prop::collection::vec(with_more(part), 1..3).prop_map(Value::from),
+    ]
+}
+
+fn message() -> impl Strategy<Value = Value> {
+    let spoken = (prop::sample::select(vec!["system", "user", "assistant"]), content())
+        .prop_map(|(role, content)| json!({"role": role, "content": content}));
+    let call = with_more(("[a-z]{1,5}", ".{0,8}").prop_map(
+        |(id, text)| json!({"id": id, "type": "function", "function": {"name": "f", "arguments": text}}),
+    ));
+    let calling =
+        (prop::collection::vec(call, 1..3), prop::option::of(".{0,8}")).prop_map(|(calls, plan)| {
+            let mut message = json!({"role": "assistant", "tool_calls": calls});
+            if let Some(plan) = plan {
+                message["tool_plan"] = plan.into();
+            }
+            message
+        });
+    let document = (".{0,8}", anything())
+        .prop_map(|(id, data)| json!({"type": "document", "document": {"id": id, "data": data}}));
+    let result = prop_oneof![
+        ".{0,8}".prop_map(Value::from),
+        prop::collection::vec(document, 1..3).prop_map(Value::from),
+    ];
+    let result = result.prop_map(|content| json!({"role": "tool", "tool_call_id": "a", "content": content}));
+    with_more(prop_oneof![spoken, calling, result])
+}
+
+proptest! {
+    #[test]
+    fn generated_requests_are_lossless(
+        messages in prop::collection::vec(message(), 1..5),
+        settings in with_more(prop::sample::select(vec![
+            json!({}),
+            json!({"k": 3, "p": 0.5, "thinking": {"type": "enabled", "token_budget": 9}, "tool_choice": "NONE"}),
+            json!({"k": 0.0, "stop_sequences": ["x"], "response_format": {"type": "json_object", "json_schema": {}}}),
+            json!({"max_tokens": 9, "seed": 1, "logprobs": false, "safety_mode": "NONE", "thinking": {"type": "disabled"}}),
+        ])),
+    ) {
+        let mut body = json!({"model": "m", "messages": messages});
+        body.as_object_mut().expect("an object").extend(settings.as_object().expect("an object").clone());
+        prop_assert_eq!(again(&body), body);
+    }
+}
+
 #[test]
 fn forwarding_touches_the_model_only() {
     for (operation, path, body) in [
