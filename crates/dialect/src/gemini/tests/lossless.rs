@@ -201,9 +201,16 @@ fn request() -> impl Strategy<Value = Value> {
         Some(role) => json!({"role": role, "parts": parts}),
         None => json!({ "parts": parts }),
     });
-    let config = (0_u64..100, prop::option::of(-1_i64..50), prop::option::of("LOW|HIGH|ODD"), object());
-    let config = config.prop_map(|(max, budget, level, more)| {
-        let mut config = json!({"maxOutputTokens": max, "thinkingConfig": {"thinkingBudget": budget, "thinking_level": level}});
+    let config = (
+        0_u64..100,
+        prop::option::of(-1_i64..50),
+        prop::option::of("LOW|HIGH|ODD"),
+        any::<Option<bool>>(),
+        object(),
+    );
+    let config = config.prop_map(|(max, budget, level, shown, more)| {
+        let thinking = json!({"thinkingBudget": budget, "thinking_level": level, "includeThoughts": shown});
+        let mut config = json!({"maxOutputTokens": max, "thinkingConfig": thinking});
         if let (Value::Object(fields), Value::Object(more)) = (&mut config, more) {
             more.into_iter().for_each(|(name, value)| {
                 fields.entry(name).or_insert(value);

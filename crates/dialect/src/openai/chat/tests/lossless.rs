@@ -148,7 +148,15 @@ fn request() -> impl Strategy<Value = Value> {
         prop::option::of(any::<bool>().prop_map(Value::from)),
         prop::option::of((1..4_u8).prop_map(Value::from)),
     );
-    (prop::collection::vec(message(), 1..5), settings, extra()).prop_map(|(messages, settings, extra)| {
+    let shared = (
+        prop::option::of("[a-z]{1,4}".prop_map(Value::from)),
+        prop::option::of("[a-z]{1,4}".prop_map(Value::from)),
+        prop::option::of("none|low|max|odd".prop_map(Value::from)),
+        prop::option::of("low|medium|odd".prop_map(Value::from)),
+        prop::option::of(prop_oneof![Just(json!({})), anything()]),
+    );
+    let parts = (prop::collection::vec(message(), 1..5), settings, shared, extra());
+    parts.prop_map(|(messages, settings, shared, extra)| {
         let mut body = json!({"model": "m", "messages": messages});
         let (max_tokens, max_completion_tokens, temperature, stop, stream, n) = settings;
         maybe(&mut body, "max_tokens", max_tokens);
@@ -157,6 +165,12 @@ fn request() -> impl Strategy<Value = Value> {
         maybe(&mut body, "stop", stop);
         maybe(&mut body, "stream", stream);
         maybe(&mut body, "n", n);
+        let (user, safety_identifier, effort, verbosity, web_search_options) = shared;
+        maybe(&mut body, "user", user);
+        maybe(&mut body, "safety_identifier", safety_identifier);
+        maybe(&mut body, "reasoning_effort", effort);
+        maybe(&mut body, "verbosity", verbosity);
+        maybe(&mut body, "web_search_options", web_search_options);
         with(body, extra)
     })
 }

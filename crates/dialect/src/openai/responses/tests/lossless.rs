@@ -127,6 +127,51 @@ proptest! {
     }
 
     #[test]
+    fn generated_settings_are_lossless(
+        text in prop::option::of((
+            prop::option::of(prop::sample::select(vec![
+                json!({"type": "text"}),
+                json!({"type": "json_object"}),
+                json!({"type": "json_schema", "name": "n", "schema": {}, "strict": null}),
+                json!({"type": "json_schema", "schema": {"a": 1.0}, "x": 1}),
+            ])),
+            prop::option::of("low|medium|high|odd"),
+            prop::option::of(anything()),
+        )),
+        reasoning in (prop::option::of("none|low|max|odd"), prop::option::of("auto|detailed"), prop::option::of("auto|concise")),
+        who in (prop::option::of("[a-z]{1,4}"), prop::option::of("[a-z]{1,4}")),
+        tier in prop::option::of("auto|default|flex"),
+        top in prop::option::of(0..3_u8),
+        include in prop::option::of(prop::collection::vec("message.output_text.logprobs|reasoning.encrypted_content", 0..3)),
+        handled in (any::<Option<bool>>(), prop::option::of(anything()), prop::option::of("auto|disabled")),
+    ) {
+        let mut body = json!({"model": "m", "input": "hi"});
+        let mut put = |place: &str, value: Option<Value>| {
+            let Some(value) = value else { return };
+            let (outer, inner) = place.split_once('.').unwrap_or((place, ""));
+            if inner.is_empty() { body[outer] = value } else { body[outer][inner] = value }
+        };
+        if let Some((format, verbosity, more)) = text {
+            put("text", Some(json!({})));
+            put("text.format", format);
+            put("text.verbosity", verbosity.map(Value::from));
+            put("text.more", more);
+        }
+        put("reasoning.effort", reasoning.0.map(Value::from));
+        put("reasoning.summary", reasoning.1.map(Value::from));
+        put("reasoning.generate_summary", reasoning.2.map(Value::from));
+        put("user", who.0.map(Value::from));
+        put("safety_identifier", who.1.map(Value::from));
+        put("service_tier", tier.map(Value::from));
+        put("top_logprobs", top.map(Value::from));
+        put("include", include.map(Value::from));
+        put("store", handled.0.map(Value::from));
+        put("metadata", handled.1);
+        put("truncation", handled.2.map(Value::from));
+        prop_assert_eq!(again(&body), body);
+    }
+
+    #[test]
     fn any_json_is_answered(body in anything(), input in anything(), tools in anything()) {
         for body in [body.clone(), json!({"model": "m", "input": input, "tools": tools, "tool_choice": body, "text": input, "reasoning": tools})] {
             if let Ok(call) = try_call(&body) {
