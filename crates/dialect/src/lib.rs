@@ -44,6 +44,7 @@ use message::{
 
 pub use operation::{Ask, Command, route};
 pub use quirks::{Quirk, Quirks};
+pub use told::told;
 
 /// A client's request head as a dialect sees it: nothing decoded, nothing normalised.
 #[derive(Debug, Clone, Copy)]

@@ -5,7 +5,7 @@
 //! `generationConfig.stopSequences`). A name that is not the hub's is the client's already.
 
 use http::{HeaderMap, StatusCode};
-use message::{Call, Chat, Dialect, ErrorKind, Failure, Operation};
+use message::{Call, Chat, Dialect, Dropped, ErrorKind, Failure, Operation, Reply};
 
 use crate::{Outbound, Outgoing, ReplyDecoder, gemini, openai};
 
@@ -23,16 +23,9 @@ impl Outbound for Told {
 
     fn encode(&self, call: &Call, model: &str) -> Result<Outgoing, Failure> {
         let mut outgoing = self.0.encode(call, model).map_err(|failure| refusal(call, failure))?;
-        // At home the names are the client's; without losses nothing is decoded for them.
-        if !outgoing.home
-            && !outgoing.dropped.is_empty()
-            && let Ok(chat) = call.chat()
-        {
-            for dropped in &mut outgoing.dropped {
-                if let Some(path) = own(chat, &dropped.path) {
-                    dropped.path = path;
-                }
-            }
+        // At home the names are the client's.
+        if !outgoing.home {
+            rename(call, &mut outgoing.dropped);
         }
         Ok(outgoing)
     }
@@ -47,6 +40,26 @@ impl Outbound for Told {
 
     fn forwarded_headers(&self) -> &'static [&'static str] {
         self.0.forwarded_headers()
+    }
+}
+
+/// The answer of one that names things as the hub does (a model served here), told so.
+///
+/// # Errors
+/// `answer`'s, told so.
+pub fn told(call: &Call, answer: Result<Reply, Failure>) -> Result<Reply, Failure> {
+    let mut reply = answer.map_err(|failure| refusal(call, failure))?;
+    rename(call, &mut reply.dropped);
+    Ok(reply)
+}
+
+fn rename(call: &Call, dropped: &mut [Dropped]) {
+    // Without losses nothing is decoded for them.
+    let Some(Ok(chat)) = (!dropped.is_empty()).then(|| call.chat()) else { return };
+    for dropped in dropped {
+        if let Some(path) = own(chat, &dropped.path) {
+            dropped.path = path;
+        }
     }
 }
 

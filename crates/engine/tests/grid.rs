@@ -21,7 +21,7 @@ use features::{Notes, Part, features, hold};
 use futures_util::StreamExt;
 use futures_util::future::join_all;
 use message::{
-    BlockKind, Call, Completion, Dialect, Dropped, Event, Failure, FinishReason, Operation, Service,
+    BlockKind, Call, Completion, Dialect, Dropped, Event, Failure, FinishReason, Operation, Reply, Service,
 };
 use serde_json::Value;
 
@@ -66,8 +66,13 @@ struct Answered {
     events: Vec<Event>,
 }
 
+/// Asks as the gateway does: what is lost is told in the client's own words.
+async fn ask(call: &Call) -> Result<Reply, Failure> {
+    dialect::told(call, support::engine().call(call.clone()).await)
+}
+
 async fn answer(call: Call) -> Result<Answered, Failure> {
-    let mut reply = support::engine().call(call).await?;
+    let mut reply = ask(&call).await?;
     let mut events = Vec::new();
     while let Some(event) = reply.events.next().await {
         events.push(event?);
@@ -170,13 +175,12 @@ What the engine does with each feature, tried on SmolLM2-135M-Instruct: a model 
 async fn fidelity_of_models_served_here_is_documented() {
     let mut out = HEAD.to_owned();
     let mut notes = Notes::default();
-    let engine = support::engine();
     for (client, features) in features() {
         for (feature, body) in features {
             // What is lost or refused is known before the model's work: counting shows it.
             let mut call = wire::call(client, &body, false).expect("a good request");
             call.operation = Operation::CountTokens;
-            let became = engine.call(call).await.map(|reply| reply.dropped);
+            let became = ask(&call).await.map(|reply| reply.dropped);
             writeln!(out, "| {client} | {feature} | {} |", notes.cell(became)).unwrap();
         }
     }

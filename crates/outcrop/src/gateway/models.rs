@@ -1,11 +1,12 @@
 //! Local models: found in the catalog or the file system, fetched if need be, loaded.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use catalog::{Catalog, Request, Settings};
 use engine::Engine;
-use message::{BoxService, ErrorKind, Failure, ModelCard, Retry, service_fn};
+use message::{BoxService, Call, ErrorKind, Failure, ModelCard, Retry, Service, service_fn};
 use platform::route::Target;
 
 use crate::command::pull;
@@ -85,14 +86,23 @@ impl LocalModel {
             alias_of: Vec::new(),
         };
         let service = match engine {
-            Some(engine) => BoxService::new(engine.clone()),
+            Some(engine) => BoxService::new(told(engine.clone())),
             None => BoxService::new(loading(&self.id)),
         };
         Target { service, card }
     }
 }
 
-fn loading(id: &str) -> impl message::Service {
+/// The engine, whose losses and refusals are told in the words of whoever asks.
+fn told(engine: Engine) -> impl Service {
+    let engine = Arc::new(engine);
+    service_fn(move |call: Call| {
+        let engine = Arc::clone(&engine);
+        async move { dialect::told(&call, engine.call(call.clone()).await) }
+    })
+}
+
+fn loading(id: &str) -> impl Service {
     let failure =
         Failure::new(ErrorKind::Unavailable, format!("model {id} is still loading; ask again in a moment"))
             .with_retry(Retry::After(LOADING_RETRY));
