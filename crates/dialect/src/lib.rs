@@ -277,7 +277,7 @@ pub fn outbound(dialect: Dialect, quirks: &Quirks) -> Option<Box<dyn Outbound>> 
         Dialect::OpenAiChat => Box::new(openai::chat::outbound::OpenAiChat(*quirks)),
         Dialect::OpenAiResponses => Box::new(openai::responses::outbound::OpenAiResponses),
         Dialect::OpenAiCompletions => Box::new(openai::completions::outbound::OpenAiCompletions(*quirks)),
-        Dialect::Gemini => Box::new(gemini::outbound::Gemini),
+        Dialect::Gemini => Box::new(gemini::outbound::Gemini(*quirks)),
         Dialect::Cohere => Box::new(cohere::outbound::Cohere),
         Dialect::BedrockInvoke | Dialect::Ollama => return None,
     };

@@ -42,8 +42,8 @@ pub enum Quirk {
     NoUser,
     /// The seed goes in `random_seed`.
     RandomSeedField,
-    /// Anthropic Messages as Vertex AI serves it: the model stands in the path
-    /// (`…/models/MODEL:rawPredict`), the version in the body.
+    /// Vertex AI's own forms: Claude's model stands in the path (`…/models/MODEL:rawPredict`)
+    /// and the version in the body; a count of tokens for Gemini has no request within.
     VertexPaths,
     /// It refuses what only OpenAI's own service has: `prompt_cache_key` and its like,
     /// `safety_identifier`, `verbosity`, `moderation`.
@@ -121,7 +121,9 @@ impl Quirk {
             Self::NoOpenAiSettings => {
                 "`prompt_cache_key` and its like, `safety_identifier`, `verbosity` and `moderation` are left out"
             }
-            Self::VertexPaths => "Claude on Vertex AI: model in the path, version in the body",
+            Self::VertexPaths => {
+                "Claude on Vertex AI: model in the path, version in the body; a count for Gemini: no `generateContentRequest`"
+            }
         }
     }
 

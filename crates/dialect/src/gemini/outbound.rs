@@ -9,11 +9,12 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use memchr::memmem;
 use message::{Call, Dialect, Failure, Operation};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::{Map, Value};
 
 use super::door::wants_array;
 use super::encode::encode;
 use super::{decode, embed, error, seal};
-use crate::{Outbound, Outgoing, ReplyDecoder, json};
+use crate::{Outbound, Outgoing, Quirk, Quirks, ReplyDecoder, json};
 
 /// Reply headers a same-dialect client may see.
 const FORWARDED_REPLY_HEADERS: [&str; 2] = ["content-type", "server-timing"];
@@ -24,7 +25,7 @@ const ESCAPED: &AsciiSet =
 
 /// A server of this dialect.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Gemini;
+pub struct Gemini(pub Quirks);
 
 impl Outbound for Gemini {
     fn dialect(&self) -> Dialect {
@@ -58,6 +59,10 @@ impl Outbound for Gemini {
             }
             _ => (vec![call.body.clone()], Vec::new()),
         };
+        let body = match call.operation {
+            Operation::CountTokens => counted(body, model, self.0.has(Quirk::VertexPaths))?,
+            _ => body,
+        };
         Ok(Outgoing { path: path(model, method), headers: headers(), body, dropped, home })
     }
 
@@ -72,6 +77,41 @@ impl Outbound for Gemini {
     fn forwarded_headers(&self) -> &'static [&'static str] {
         &FORWARDED_REPLY_HEADERS
     }
+}
+
+/// A token count in the form its server takes. Vertex AI takes instructions, tools and
+/// settings beside the contents; the Gemini API takes contents alone, and all else only
+/// within a whole `generateContentRequest`, which Vertex does not know.
+/// Source: `models.py` of `google-genai` 3.4.0, `_CountTokensConfig_to_{mldev,vertex}`, read 2026-11-22.
+fn counted(body: Vec<Bytes>, model: &str, vertex: bool) -> Result<Vec<Bytes>, Failure> {
+    let whole = Bytes::from(body.concat());
+    let wanted = [
+        "generateContentRequest",
+        "systemInstruction",
+        "system_instruction",
+        "tools",
+        "generationConfig",
+        "generation_config",
+    ];
+    let [wrapped, beside @ ..] = json::members(&whole, wanted)?;
+    let fits = match vertex {
+        true => wrapped.is_none(),
+        false => wrapped.is_some() || beside.iter().all(Option::is_none),
+    };
+    if fits {
+        return Ok(body);
+    }
+    let mut request: Map<String, Value> = json::decode(&whole)?;
+    if vertex {
+        if let Some(Value::Object(inner)) = request.shift_remove("generateContentRequest") {
+            request.extend(inner);
+        }
+        request.shift_remove("model");
+    } else {
+        request.insert("model".to_owned(), format!("models/{model}").into());
+        request = Map::from_iter([("generateContentRequest".to_owned(), request.into())]);
+    }
+    Ok(vec![Bytes::from(Value::Object(request).to_string())])
 }
 
 /// Whether a conversation brings back what another vendor sealed: Gemini would refuse it.

@@ -46,21 +46,12 @@ pub fn encode(chat: &Chat, operation: Operation, model: &str) -> Result<Encoded,
         encoder.at_home(chat, model, body)
     } else {
         encoder.drop_extra("", &chat.extra);
-        counted(operation, model, body)
+        body
     };
     let mut dropped = encoder.dropped;
     // One field can be left out for two reasons: the first will do.
     dropped.dedup_by(|later, earlier| later.path == earlier.path);
     Ok(Encoded { body, dropped })
-}
-
-/// A count takes instructions and tools only inside a whole request.
-fn counted(operation: Operation, model: &str, mut body: Map<String, Value>) -> Map<String, Value> {
-    if operation != Operation::CountTokens || body.len() == 1 {
-        return body;
-    }
-    body.insert("model".to_owned(), format!("models/{model}").into());
-    Map::from_iter([("generateContentRequest".to_owned(), body.into())])
 }
 
 /// What the parts of a request need to know of it.

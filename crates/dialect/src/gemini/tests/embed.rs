@@ -38,7 +38,7 @@ fn requests_are_understood() {
 fn a_server_at_home_is_sent_the_same_with_its_own_name() {
     for (body, method) in [(batch(), "batchEmbedContents"), (one(), "embedContent")] {
         let call = try_call(Operation::Embed, false, "", &body).expect("good");
-        let outgoing = Gemini.encode(&call, "x").expect("home");
+        let outgoing = Gemini::default().encode(&call, "x").expect("home");
         assert_eq!(outgoing.path, format!("/models/x:{method}"));
         let sent: Value = serde_json::from_slice(&outgoing.body.concat()).expect("JSON");
         let expected = body.to_string().replace("models/e", "models/x");

@@ -1,16 +1,16 @@
 //! Calls from other dialects to a Gemini server: what it is sent, what is lost.
 
 use ::message::{
-    Block, BlockKind, Chat, Dropped, Effort, ErrorKind, Media, MediaSource, Operation, OutputFormat,
+    Block, BlockKind, Chat, Dialect, Dropped, Effort, ErrorKind, Media, MediaSource, Operation, OutputFormat,
     Reasoning, Role, Sealer, Tool, ToolChoice, ToolKind, ToolOrigin,
 };
 use serde_json::{Map, Value, json};
 
 use super::{call, foreign};
-use crate::Outbound;
 use crate::gemini::encode::{Encoded, encode};
 use crate::gemini::outbound::Gemini;
 use crate::gemini::seal;
+use crate::{Outbound, Quirk, Quirks};
 
 fn sent(chat: &Chat, model: &str) -> (Value, Vec<String>) {
     let Encoded { body, dropped } =
@@ -159,7 +159,7 @@ fn r9_at_home_another_vendors_seal_is_left_out() {
             {"text": "x", "thoughtSignature": "b3du"},
         ]},
     ], "unknown": {"kept": 1.0}});
-    let outgoing = Gemini.encode(&call(&body), "gemini-3-pro").expect("home");
+    let outgoing = Gemini::default().encode(&call(&body), "gemini-3-pro").expect("home");
     let sent: Value = serde_json::from_slice(&outgoing.body.concat()).expect("JSON");
     let mut expected = body;
     expected["contents"][1]["parts"].as_array_mut().expect("a list").remove(0);
@@ -260,13 +260,45 @@ fn t10_formats_and_bounds_are_said_or_declared() {
 
 #[test]
 fn a_count_carries_instructions_and_tools() {
-    let mut chat = foreign(vec![(Role::User, vec![Block::text("hi")])]);
-    let plain = encode(&chat, Operation::CountTokens, "m").expect("said");
-    assert_eq!(plain.body.keys().collect::<Vec<_>>(), ["contents"]);
-    chat.system = vec![Block::text("be brief")];
-    let whole = encode(&chat, Operation::CountTokens, "m").expect("said");
-    assert_eq!(whole.body["generateContentRequest"]["model"], "models/m");
-    assert!(whole.body["generateContentRequest"].get("systemInstruction").is_some());
+    let contents = json!([{"role": "user", "parts": [{"text": "hi"}]}]);
+    let brief = json!({"parts": [{"text": "be brief"}]});
+    let plain = json!({ "contents": contents });
+    let beside = json!({"contents": contents, "systemInstruction": brief});
+    let within = json!({"contents": contents, "systemInstruction": brief, "model": "models/m"});
+    let within = json!({ "generateContentRequest": within });
+    let vertex = Quirks::from_iter([Quirk::VertexPaths]);
+    let sent = |client: Dialect, body: &Value, quirks: Quirks| {
+        let inbound =
+            crate::inbound(client, Operation::CountTokens, Some("m"), false, body.to_string().as_bytes());
+        let inbound = inbound.expect("a good body");
+        let call = call(&plain);
+        let call = ::message::Call::new(::message::NewCall {
+            id: call.id.clone(),
+            operation: Operation::CountTokens,
+            dialect: client,
+            head: inbound.head,
+            body: body.to_string().into(),
+            headers: call.headers.clone(),
+            principal: call.principal.clone(),
+            received: call.received,
+            strict: false,
+            decode: inbound.decode,
+        });
+        let outgoing = Gemini(quirks).encode(&call, "m").expect("said");
+        serde_json::from_slice::<Value>(&outgoing.body.concat()).expect("JSON")
+    };
+    let anthropic =
+        json!({"model": "m", "system": "be brief", "messages": [{"role": "user", "content": "hi"}]});
+    let api = Quirks::default();
+    for (client, body) in
+        [(Dialect::Anthropic, &anthropic), (Dialect::Gemini, &beside), (Dialect::Gemini, &within)]
+    {
+        assert_eq!(sent(client, body, api), within, "{client} {body}");
+        assert_eq!(sent(client, body, vertex), beside, "{client} {body}");
+    }
+    for quirks in [api, vertex] {
+        assert_eq!(sent(Dialect::Gemini, &plain, quirks), plain);
+    }
 }
 
 #[test]

@@ -128,7 +128,7 @@ fn fixtures_are_understood() {
 fn forwarding_touches_the_model_only() {
     for (name, body) in requests() {
         let call = call(&body);
-        let outgoing = Gemini.encode(&call, "models/gemini-2.5-pro").expect("home");
+        let outgoing = Gemini::default().encode(&call, "models/gemini-2.5-pro").expect("home");
         assert!(outgoing.home && outgoing.dropped.is_empty(), "{name}");
         assert_eq!(outgoing.path, "/models/gemini-2.5-pro:generateContent");
         let mut expected = body;
@@ -140,7 +140,7 @@ fn forwarding_touches_the_model_only() {
     let body = json!({"contents": [{"parts": [{"text": "x"}]}]});
     for (query, path) in [("alt=sse", "?alt=sse"), ("", "")] {
         let call = try_call(Operation::Chat, true, query, &body).expect("good");
-        let outgoing = Gemini.encode(&call, "a b/c").expect("home");
+        let outgoing = Gemini::default().encode(&call, "a b/c").expect("home");
         assert_eq!(outgoing.path, format!("/models/a%20b/c:streamGenerateContent{path}"));
         assert_eq!(outgoing.body, std::slice::from_ref(&call.body));
     }
