@@ -4,7 +4,8 @@
 //! Sources: "Thinking" and "Effort" of Anthropic's documentation and the migration guides
 //! of its models; Amazon Bedrock user guide, "Adaptive thinking"; read 2026-11-22.
 
-use message::Effort;
+use message::{Effort, Sampling};
+use serde_json::Number;
 
 /// Fewest tokens of thinking that can be asked for.
 const BUDGET_MIN: u64 = 1024;
@@ -62,6 +63,46 @@ impl Claude {
         self.version.is_none_or(|version| version < (4, 7))
     }
 
+    /// Leaves of the sampling what this Claude takes, and tells what it does not and why.
+    ///
+    /// Since Opus 4.7 none is taken; since Opus 4.1 not a temperature and `top_p` at once; and
+    /// while one thinks it is not to be steered. A value that changes nothing is no loss.
+    pub(crate) fn settle(
+        self,
+        thinks: bool,
+        sampling: &mut Sampling,
+        mut lose: impl FnMut(&'static str, &'static str),
+    ) {
+        let since = |version| self.version.is_some_and(|this| this >= version);
+        let takes_none = since((4, 7));
+        let why = if takes_none { "this model takes no such setting" } else { "not taken while it thinks" };
+        let value = |number: &Option<Number>| number.as_ref().and_then(Number::as_f64);
+        if (takes_none || thinks) && sampling.temperature.take().is_some_and(|one| one.as_f64() != Some(1.0))
+        {
+            lose("temperature", why);
+        }
+        if (takes_none || thinks) && sampling.top_k.take().is_some() {
+            lose("top_k", why);
+        }
+        let top_p = value(&sampling.top_p).unwrap_or(1.0);
+        if takes_none || top_p >= 1.0 || (thinks && top_p < 0.95) {
+            sampling.top_p = None;
+            if top_p < 1.0 {
+                lose("top_p", why);
+            }
+        }
+        if since((4, 1)) && sampling.top_p.is_some() {
+            match value(&sampling.temperature) {
+                None => {}
+                Some(1.0) => sampling.temperature = None,
+                Some(_) => {
+                    sampling.top_p = None;
+                    lose("top_p", "this model takes a temperature or top_p, not both");
+                }
+            }
+        }
+    }
+
     /// Opus 4.8, Opus 5 and Fable 5, not Sonnet 5: the others refuse the role.
     pub(crate) fn takes_system_turns(self) -> bool {
         self.early_line && self.version.is_some_and(|version| version >= (4, 8))
@@ -98,6 +139,40 @@ pub(crate) fn fitting(budget: u64, limit: u64) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_claude_is_sent_the_sampling_it_takes() {
+        let settled = |model: &str, thinks, temperature: Option<f64>, top_p: Option<f64>| {
+            let number = |value: Option<f64>| value.and_then(Number::from_f64);
+            let (temperature, top_p) = (number(temperature), number(top_p));
+            let mut sampling = Sampling { temperature, top_p, top_k: Some(9), ..Sampling::default() };
+            let mut lost = Vec::new();
+            let claude = Claude::of(model).expect("a Claude");
+            claude.settle(thinks, &mut sampling, |name, _| lost.push(name));
+            let left = |number: Option<Number>| number.map_or("-".to_owned(), |number| number.to_string());
+            let top_k = left(sampling.top_k.map(Number::from));
+            format!("{} {} {top_k} {lost:?}", left(sampling.temperature), left(sampling.top_p))
+        };
+        for (model, thinks, temperature, top_p, told) in [
+            ("claude-sonnet-4-0", false, Some(0.5), Some(0.5), "0.5 0.5 9 []"),
+            ("claude-sonnet-4-5", false, Some(0.5), Some(0.5), "0.5 - 9 [\"top_p\"]"),
+            ("claude-sonnet-4-5", false, Some(1.0), Some(0.5), "- 0.5 9 []"),
+            ("claude-sonnet-4-5", false, Some(0.5), Some(1.0), "0.5 - 9 []"),
+            (
+                "claude-sonnet-4-5",
+                true,
+                Some(0.5),
+                Some(0.5),
+                "- - - [\"temperature\", \"top_k\", \"top_p\"]",
+            ),
+            ("claude-sonnet-4-5", true, Some(1.0), Some(0.96), "- 0.96 - [\"top_k\"]"),
+            ("claude-opus-4-7", false, Some(1.0), Some(1.0), "- - - [\"top_k\"]"),
+            ("claude-opus-5", false, Some(0.0), Some(0.9), "- - - [\"temperature\", \"top_k\", \"top_p\"]"),
+            ("claude-of-my-own", false, Some(0.5), Some(0.5), "0.5 0.5 9 []"),
+        ] {
+            assert_eq!(settled(model, thinks, temperature, top_p), told, "{model} {thinks}");
+        }
+    }
 
     #[test]
     fn claudes_are_told_apart_by_their_version() {

@@ -60,6 +60,11 @@ pub(super) fn adapt(chat: &Chat, operation: Operation, model: &str) -> Result<(C
     reasoning(chat, model, &mut adapted, &mut losses);
     if operation == Operation::Chat {
         adapted.sampling = sampling(&chat.sampling, &mut losses)?;
+        if let Some(claude) = Claude::of(model) {
+            let thinks = adapted.reasoning.as_ref().is_some_and(|reasoning| reasoning.shown.is_some());
+            let lose = |name, why| losses.note(&Path::Key(&Path::Root, name), why);
+            claude.settle(thinks, &mut adapted.sampling, lose);
+        }
         if adapted.sampling.max_tokens.is_none() {
             let thinking = adapted.reasoning.as_ref().and_then(|reasoning| reasoning.budget_tokens);
             adapted.sampling.max_tokens = Some(MAX_TOKENS_DEFAULT.saturating_add(thinking.unwrap_or(0)));

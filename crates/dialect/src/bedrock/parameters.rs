@@ -25,8 +25,15 @@ const UNKNOWN: &str = "this model has no parameter for it";
 /// Adds what the family has words for.
 pub(super) fn add(chat: &Chat, family: Family, adapted: &mut Chat, losses: &mut Losses) {
     let mut fields = Fields { adapted, losses };
+    let mut top_k = chat.sampling.top_k;
     match family {
-        Family::Claude(claude) => claude_fields(chat, claude, &mut fields),
+        Family::Claude(claude) => {
+            let thinks = claude_fields(chat, claude, &mut fields);
+            let sampling = &mut fields.adapted.sampling;
+            sampling.top_k = top_k;
+            claude.settle(thinks, sampling, |name, why| fields.losses.note(At::Body.key(name), why));
+            top_k = sampling.top_k.take();
+        }
         Family::Nova { thinks } => nova_fields(chat, thinks, &mut fields),
         _ => fields.reason(chat, |reasoning| match (family, reasoning.effort) {
             (Family::OpenAi { reasoning_effort: true }, Some(effort)) => {
@@ -35,7 +42,7 @@ pub(super) fn add(chat: &Chat, family: Family, adapted: &mut Chat, losses: &mut 
             _ => None,
         }),
     }
-    fields.count(chat, family);
+    fields.count(chat, family, top_k);
     let alone = chat.parallel_tool_calls == Some(false) && !chat.tools.is_empty();
     if alone && !matches!(family, Family::Claude(_)) {
         fields.lose("parallel_tool_calls");
@@ -57,13 +64,13 @@ impl Fields<'_> {
     }
 
     /// The parameters that are a number in every family, under its name for them.
-    fn count(&mut self, chat: &Chat, family: Family) {
+    fn count(&mut self, chat: &Chat, family: Family, top_k: Option<u64>) {
         let sampling = &chat.sampling;
         let number = |number: &Option<serde_json::Number>, neutral: f64| {
             number.clone().filter(|number| number.as_f64() != Some(neutral)).map(Value::Number)
         };
         let given = [
-            ("top_k", sampling.top_k.map(Value::from)),
+            ("top_k", top_k.map(Value::from)),
             ("min_p", sampling.min_p.clone().map(Value::Number)),
             ("presence_penalty", number(&sampling.presence_penalty, 0.0)),
             ("frequency_penalty", number(&sampling.frequency_penalty, 0.0)),
@@ -110,7 +117,8 @@ fn wanted(reasoning: &Reasoning) -> bool {
             || reasoning.budget_tokens.is_some())
 }
 
-fn claude_fields(chat: &Chat, claude: Claude, fields: &mut Fields<'_>) {
+/// Whether it is asked to think.
+fn claude_fields(chat: &Chat, claude: Claude, fields: &mut Fields<'_>) -> bool {
     // The reply should say which stop sequence ended it.
     if !chat.sampling.stop.is_empty() {
         spell(&mut fields.adapted.extra, PATHS, json!(["/stop_sequence"]));
@@ -126,19 +134,20 @@ fn claude_fields(chat: &Chat, claude: Claude, fields: &mut Fields<'_>) {
         };
         fields.set("tool_choice", kind);
     }
-    let Some(reasoning) = &chat.reasoning else { return };
+    let Some(reasoning) = &chat.reasoning else { return false };
     if off(reasoning) {
         if claude.thinks() {
             fields.set("thinking", json!({ "type": "disabled" }));
         }
-        return;
+        return false;
     }
     if !wanted(reasoning) {
-        return;
+        return false;
     }
     // A forced call excludes thinking.
     if !claude.thinks() || matches!(choice, Some(ToolChoice::Any | ToolChoice::Named(_))) {
-        return fields.lose("reasoning");
+        fields.lose("reasoning");
+        return false;
     }
     let mut effort = reasoning.effort;
     let mut budget = reasoning.budget_tokens;
@@ -158,7 +167,10 @@ fn claude_fields(chat: &Chat, claude: Claude, fields: &mut Fields<'_>) {
         Some(budget) => {
             let sampling = &mut fields.adapted.sampling;
             let limit = *sampling.max_tokens.get_or_insert(budget.saturating_add(MAX_TOKENS_DEFAULT));
-            let Some(budget) = claude::fitting(budget, limit) else { return fields.lose("reasoning") };
+            let Some(budget) = claude::fitting(budget, limit) else {
+                fields.lose("reasoning");
+                return false;
+            };
             let thinking = json!({ "type": "enabled", "budget_tokens": budget, "display": display });
             fields.set("thinking", thinking);
         }
@@ -169,21 +181,7 @@ fn claude_fields(chat: &Chat, claude: Claude, fields: &mut Fields<'_>) {
         let config = [("effort".to_owned(), Value::from(word))].into_iter().collect();
         leave(&mut fields.adapted.extra, &["outputConfig"], Some(config));
     }
-    steady(chat, fields);
-}
-
-/// A thinking Claude takes no temperature but 1, and neither `top_k` nor a narrow `top_p`.
-fn steady(chat: &Chat, fields: &mut Fields<'_>) {
-    let sampling = &mut fields.adapted.sampling;
-    if sampling.temperature.as_ref().is_some_and(|temperature| temperature.as_f64() != Some(1.0)) {
-        sampling.temperature = None;
-        fields.losses.note(At::Body.key("temperature"), "a thinking Claude takes 1 only");
-    }
-    let sampling = &mut fields.adapted.sampling;
-    if chat.sampling.top_p.as_ref().and_then(serde_json::Number::as_f64).is_some_and(|top_p| top_p < 0.95) {
-        sampling.top_p = None;
-        fields.losses.note(At::Body.key("top_p"), "a thinking Claude takes 0.95 and more only");
-    }
+    true
 }
 
 fn nova_fields(chat: &Chat, thinks: bool, fields: &mut Fields<'_>) {

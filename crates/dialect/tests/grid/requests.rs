@@ -121,6 +121,7 @@ fn declares(dropped: &Dropped, change: &str) -> bool {
         "tools" => &["tools", "toolConfig"],
         "max_tokens" => &["max", "inferenceConfig.max", "generationConfig.max"],
         "thinks" => &["thinking", "reasoning", "generationConfig.thinking", "additionalModel"],
+        "top_p" => &["top_p", "inferenceConfig.topP", "generationConfig.topP"],
         name => return dropped.path.contains(name),
     };
     words.iter().any(|word| dropped.path.starts_with(word))
