@@ -50,7 +50,11 @@ pub(crate) enum Command {
 impl Command {
     /// Prints and ends: opens no connection, serves nothing.
     pub(crate) const fn only_prints(&self) -> bool {
-        matches!(self, Self::Models(_) | Self::Keys(_) | Self::Check(_) | Self::Trust(_))
+        match self {
+            Self::Models(_) | Self::Keys(_) | Self::Check(_) | Self::Trust(_) => true,
+            Self::Providers(providers) => matches!(providers.action, ProvidersAction::List { .. }),
+            Self::Serve(_) | Self::Chat(_) | Self::Pull(_) => false,
+        }
     }
 }
 

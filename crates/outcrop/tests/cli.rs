@@ -39,6 +39,26 @@ fn help_has_examples_and_no_command_is_a_usage_error() {
     error(&outcrop(home.path(), &["keys", "frobnicate"]), 2);
 }
 
+/// As `outcrop models | head -1` does it.
+#[test]
+fn a_reader_that_goes_away_is_no_crash() {
+    let home = tempfile::tempdir().unwrap();
+    for arguments in [&["models"][..], &["providers", "list"], &["keys", "list"], &["check"]] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let ended = Command::new(env!("CARGO_BIN_EXE_outcrop"))
+            .args(arguments)
+            .env("OUTCROP_HOME", home.path())
+            .env_remove("OUTCROP_CONFIG")
+            .current_dir(home.path())
+            .stdout(writer)
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&ended.stderr);
+        assert!(!said.contains("panicked") && ended.status.code() != Some(101), "{arguments:?}: {said}");
+    }
+}
+
 #[test]
 fn a_key_lives_from_create_to_revoke() {
     let home = tempfile::tempdir().unwrap();
