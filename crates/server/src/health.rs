@@ -31,11 +31,14 @@ pub(crate) fn answer(
             json!({
                 "name": "outcrop",
                 "version": env!("CARGO_PKG_VERSION"),
-                "about": "an open model cloud: point an AWS Bedrock, Anthropic or OpenAI client here",
+                "about": "an open model cloud: point a client of one of these dialects here",
                 "dialects": {
                     "bedrock": "POST /model/{id}/converse",
                     "anthropic": "POST /v1/messages",
-                    "openai": "POST /v1/chat/completions",
+                    "openai": ["POST /v1/chat/completions", "POST /v1/responses", "POST /v1/embeddings"],
+                    "gemini": "POST /v1beta/models/{id}:generateContent",
+                    "cohere": "POST /v2/chat",
+                    "ollama": "POST /api/chat",
                 },
                 "models": "GET /v1/models",
                 "health": ["/livez", "/readyz"],
