@@ -47,8 +47,10 @@ pub(super) struct Forward<S> {
 
 impl<S: Scan> ReplyDecoder for Forward<S> {
     fn feed(&mut self, piece: Bytes, events: &mut Vec<Event>) -> Result<(), Failure> {
-        // Where the last whole event of this piece ends.
+        // Where the last whole event of this piece ends, and what was seen up to there: of an
+        // event whose end never comes nothing is sent and nothing counts.
         let mut boundary = 0;
+        let mut seen = Seen::default();
         let mut start = 0;
         let mut failure = None;
         for newline in memchr_iter(b'\n', &piece) {
@@ -61,7 +63,11 @@ impl<S: Scan> ReplyDecoder for Forward<S> {
             };
             start = newline + 1;
             match is_blank {
-                Ok(true) if self.scan.has_begun() => boundary = start,
+                Ok(true) if self.scan.has_begun() => {
+                    boundary = start;
+                    let Seen { usage, finish } = std::mem::take(&mut self.seen);
+                    seen = Seen { usage: usage.or(seen.usage), finish: finish.or(seen.finish) };
+                }
                 Ok(_) => {}
                 Err(error) => {
                     failure = Some(error);
@@ -71,8 +77,7 @@ impl<S: Scan> ReplyDecoder for Forward<S> {
         }
         if boundary > 0 {
             self.release(events);
-            let (bytes, seen) = (piece.slice(..boundary), self.take_seen());
-            events.push(Event::Frame(Frame { bytes, seen }));
+            events.push(Event::Frame(Frame { bytes: piece.slice(..boundary), seen: boxed(seen) }));
         }
         if let Some(failure) = failure {
             return Err(failure);
@@ -89,7 +94,7 @@ impl<S: Scan> ReplyDecoder for Forward<S> {
             return Err(cut());
         }
         self.release(events);
-        if let Some(seen) = self.take_seen() {
+        if let Some(seen) = boxed(std::mem::take(&mut self.seen)) {
             events.push(Event::Frame(Frame { bytes: Bytes::new(), seen: Some(seen) }));
         }
         Ok(())
@@ -108,11 +113,6 @@ impl<S: Scan> Forward<S> {
         Ok(())
     }
 
-    fn take_seen(&mut self) -> Option<Box<Seen>> {
-        let seen = std::mem::take(&mut self.seen);
-        (seen != Seen::default()).then(|| Box::new(seen))
-    }
-
     fn release(&mut self, events: &mut Vec<Event>) {
         self.held_len = 0;
         let held = self.held.drain(..);
@@ -127,4 +127,8 @@ impl<S: Scan> Forward<S> {
         self.scan.line(line, &mut self.seen)?;
         Ok(false)
     }
+}
+
+fn boxed(seen: Seen) -> Option<Box<Seen>> {
+    (seen != Seen::default()).then(|| Box::new(seen))
 }

@@ -45,6 +45,24 @@ fn recorded_replies_give_their_events() {
     });
 }
 
+/// Found by fuzzing: tokens told in an event whose end never came were counted or not by
+/// where the pieces ended.
+#[test]
+fn an_event_without_its_end_counts_nothing() {
+    let stream = b": hi\n\ndata: {\"id\":\"c\",\"choices\":[],\"usage\":{\"prompt_tokens\":7}}\n";
+    for cut in 0..=stream.len() {
+        let (first, second) = stream.split_at(cut);
+        let mut forwarding = decoder(true, true);
+        let mut events = Vec::new();
+        for piece in [first, second] {
+            forwarding.feed(Bytes::copy_from_slice(piece), &mut events).expect("well formed");
+        }
+        forwarding.finish(&mut events).expect_err("cut");
+        let seen = events.iter().any(|event| matches!(event, Event::Frame(Frame { seen: Some(_), .. })));
+        assert!(!seen, "cut at {cut}");
+    }
+}
+
 #[test]
 fn cut_at_every_byte_a_reply_is_the_same() {
     let replies = STREAMS.iter().map(|reply| (true, reply)).chain(WHOLES.iter().map(|reply| (false, reply)));
