@@ -131,15 +131,6 @@ def test_nobody_reads_the_log(make_home):
     assert server.process.wait(30) == 0
 
 
-def test_closed_pipes_end_quietly(server):
-    """As in `outcrop models | head -1`."""
-    for arguments in (["models"], ["models", "--json"], ["keys", "list"]):
-        process = server.home.start(*arguments)
-        process.stdout.close()
-        error = process.stderr.read()
-        assert (process.wait(10), error) == (-signal.SIGPIPE, b""), arguments
-
-
 def once(action):
     """A listener that acts at the first piece."""
     left = [action]
