@@ -147,13 +147,13 @@ async def check_alone(sdks: Sdks, n: int, heard: Streamed) -> None:
 def test_half_the_clients_vanish(server):
     """When half hang up in mid-stream, their slots serve others at once, and the rest
     finish untouched."""
-    long = 24
+    # Long enough that a slow machine begins sixteen new calls before they end.
+    long = 160
 
     async def story(sdks: Sdks) -> None:
         begun = [asyncio.Event() for _ in range(STREAMS)]
         tasks = [asyncio.create_task(sdks.stream(n, long, first=begun[n])) for n in range(STREAMS)]
         await asyncio.gather(*(event.wait() for event in begun))
-        assert busy(server) in (None, STREAMS)
         leaving, staying = tasks[0::4] + tasks[1::4], tasks[2::4] + tasks[3::4]
         for task in leaving:
             task.cancel()
@@ -170,11 +170,6 @@ def test_half_the_clients_vanish(server):
         assert [heard.output_tokens for heard in await asyncio.gather(*late)] == [2] * len(late)
 
     run(server, story)
-
-
-def busy(server: Server) -> int | None:
-    """Slots in use, if the server says."""
-    return None
 
 
 @pytest.mark.parametrize("slots, queue", [(2, 2)])
