@@ -77,7 +77,7 @@ conformance: compile model conformance-rust ## Official SDKs and coding agents a
 conformance-rust:
 	@cargo build --quiet --locked --manifest-path conformance/rust/Cargo.toml --target-dir target/conformance
 
-# One seed: what was clean stays clean. `cargo xtask fuzz` without it looks elsewhere each time.
+# One seed, so that runs go much the same way; `cargo xtask fuzz` looks elsewhere each time.
 fuzz: compile ## Every fuzz target for FUZZ_SECONDS (10)
 	@$(XTASK) fuzz --seed 1 --seconds $(or $(FUZZ_SECONDS),10)
 

@@ -3,6 +3,8 @@
 //!
 //! What an answer would be wrong without is no loss but an error, and belongs to `request`.
 
+use std::fmt::Arguments;
+
 use message::{Block, BlockKind, Chat, Dialect, Dropped, Extra, SearchResult, said};
 
 use crate::template::wants_thinking;
@@ -19,17 +21,17 @@ const CACHES_NOT: &str = "models served here cannot be asked to cache";
 pub(crate) fn read(chat: &Chat, thinks: bool) -> Vec<Dropped> {
     let cache = if chat.home == Dialect::BedrockConverse { "cachePoint" } else { "cache_control" };
     let mut losses = Losses { told: Vec::new(), cache };
-    losses.fields("", &chat.extra);
+    losses.fields(format_args!(""), &chat.extra);
     if !thinks && wants_thinking(chat) == Some(true) {
         losses.push("reasoning".to_owned(), THINKS_NOT);
     }
-    losses.blocks("system", &chat.system);
+    losses.blocks(format_args!("system"), &chat.system);
     for (at, message) in chat.messages.iter().enumerate() {
-        losses.fields(&format!("messages.{at}."), &message.extra);
-        losses.blocks(&format!("messages.{at}.content"), &message.content);
+        losses.fields(format_args!("messages.{at}."), &message.extra);
+        losses.blocks(format_args!("messages.{at}.content"), &message.content);
     }
     for (at, tool) in chat.tools.iter().enumerate() {
-        losses.fields(&format!("tools.{at}."), &tool.extra);
+        losses.fields(format_args!("tools.{at}."), &tool.extra);
         if tool.cache.is_some() {
             losses.push(format!("tools.{at}.{cache}"), CACHES_NOT);
         }
@@ -50,19 +52,20 @@ impl Losses {
         }
     }
 
-    fn fields(&mut self, parent: &str, extra: &Extra) {
+    /// Names are only written out for what is lost: most calls lose nothing.
+    fn fields(&mut self, parent: Arguments<'_>, extra: &Extra) {
         said(extra).for_each(|name| self.push(format!("{parent}{name}"), UNKNOWN));
     }
 
-    fn blocks(&mut self, parent: &str, blocks: &[Block]) {
+    fn blocks(&mut self, parent: Arguments<'_>, blocks: &[Block]) {
         for (at, block) in blocks.iter().enumerate() {
-            let path = format!("{parent}.{at}");
-            self.fields(&format!("{path}."), &block.extra);
+            let path = format_args!("{parent}.{at}");
+            self.fields(format_args!("{path}."), &block.extra);
             block.citing().for_each(|name| self.push(format!("{path}.{name}"), UNKNOWN));
             match &block.kind {
-                BlockKind::RedactedThinking(_) => self.push(path.clone(), SEALED),
-                BlockKind::SearchResult(_) => self.push(path.clone(), SearchResult::AS_TEXT),
-                BlockKind::ToolResult { content, .. } => self.blocks(&format!("{path}.content"), content),
+                BlockKind::RedactedThinking(_) => self.push(path.to_string(), SEALED),
+                BlockKind::SearchResult(_) => self.push(path.to_string(), SearchResult::AS_TEXT),
+                BlockKind::ToolResult { content, .. } => self.blocks(format_args!("{path}.content"), content),
                 _ => {}
             }
             if block.cache.is_some() {

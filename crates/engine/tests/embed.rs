@@ -21,7 +21,7 @@ use message::{
     Operation, Principal, RequestId, Service, Truncate, Usage,
 };
 use serde::Deserialize;
-use support::{chat, complete, config, embedding_model_path, engine};
+use support::{chat, complete, config, embedding_model_path, engine, until};
 
 #[derive(Deserialize)]
 struct Reference {
@@ -131,11 +131,7 @@ async fn many_calls_at_once_get_their_own_vectors_in_order() {
         }
     }
     // A call's figures are settled right after its last event: wait for that.
-    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
-    while engine.stats().busy > 0 {
-        assert!(std::time::Instant::now() < deadline, "still {:?}", engine.stats());
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-    }
+    until(&engine, |stats| stats.busy == 0).await;
     assert_eq!(engine.stats().failed, 0);
 }
 

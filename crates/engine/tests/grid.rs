@@ -17,22 +17,13 @@ mod wire;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use features::{Notes, Part, features, hold};
+use features::{CLIENTS, Notes, Part, features, hold};
 use futures_util::StreamExt;
 use futures_util::future::join_all;
 use message::{
     BlockKind, Call, Completion, Dialect, Dropped, Event, Failure, FinishReason, Operation, Reply, Service,
 };
 use serde_json::Value;
-
-const CLIENTS: [Dialect; 6] = [
-    Dialect::BedrockConverse,
-    Dialect::BedrockInvoke,
-    Dialect::Anthropic,
-    Dialect::OpenAiChat,
-    Dialect::OpenAiResponses,
-    Dialect::Gemini,
-];
 
 macro_rules! cases {
     ($($name:literal),+ $(,)?) => {

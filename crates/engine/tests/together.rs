@@ -4,13 +4,11 @@
 
 mod support;
 
-use std::time::Duration;
-
 use engine::{Config, Engine};
 use futures_util::StreamExt;
 use futures_util::future::join_all;
 use message::{Chat, Completion, ErrorKind, Event, FinishReason, OutputFormat};
-use support::{begin, chat, complete, config, engine, model_path, text};
+use support::{begin, chat, complete, config, engine, model_path, text, until};
 
 const QUESTIONS: [&str; 8] = [
     "Name three colours.",
@@ -22,15 +20,6 @@ const QUESTIONS: [&str; 8] = [
     "What do cows eat?",
     "Translate 'good morning' to French.",
 ];
-
-/// Waits until the engine's figures are as wanted, or fails.
-async fn until(engine: &Engine, wanted: impl Fn(engine::Stats) -> bool) {
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
-    while !wanted(engine.stats()) {
-        assert!(tokio::time::Instant::now() < deadline, "still {:?}", engine.stats());
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-}
 
 #[tokio::test]
 async fn greedy_answers_are_the_same_alone_and_in_a_batch_of_eight() {

@@ -141,6 +141,18 @@ pub struct Reasoning {
     pub shown: Option<bool>,
 }
 
+impl Reasoning {
+    /// Whether the model is told not to think.
+    pub fn off(&self) -> bool {
+        self.enabled == Some(false) || self.effort == Some(Effort::None)
+    }
+
+    /// Whether the model is asked to think, however much.
+    pub fn wanted(&self) -> bool {
+        !self.off() && (self.enabled == Some(true) || self.effort.is_some() || self.budget_tokens.is_some())
+    }
+}
+
 /// A whole decoded request.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Chat {

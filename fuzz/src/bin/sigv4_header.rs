@@ -28,9 +28,9 @@ fuzz_target!(|input: &[u8]| {
                 now_s: 1_795_348_800,
             };
             assert!(sigv4::verify(&signed, &Secret::new("a secret nobody knows"), &received).is_err());
-            let shown = format!("{signed:?}");
-            // A sender who puts the signature into the credential too has shown it himself.
-            assert!(!shown.contains(&signed.signature) || signed.access_key_id.contains(&signed.signature));
+            let mut other = signed.clone();
+            other.signature = "0".repeat(64);
+            assert_eq!(format!("{signed:?}"), format!("{other:?}"), "what is shown tells of the signature");
         }
         Ok(_) => {}
         Err(failure) => assert!(failure.message.len() < 400),

@@ -5,8 +5,8 @@
 //! Conversation in `turns`, settings here.
 
 use message::{
-    Chat, Dialect, Dropped, Effort, Extra, Failure, Operation, OutputFormat, Reasoning, SPELLING, Sampling,
-    Tool, ToolChoice, ToolKind, said,
+    Chat, Dialect, Dropped, Extra, Failure, Operation, OutputFormat, Reasoning, SPELLING, Sampling, Tool,
+    ToolChoice, ToolKind, said,
 };
 use serde_json::{Number, Value, json};
 
@@ -210,8 +210,9 @@ fn output(output: &OutputFormat, losses: &mut Losses) -> OutputFormat {
 /// Source: `thinking_config_adaptive_param.py` and `thinking_config_enabled_param.py` of
 /// `anthropic` 2.12.0; "Controlling thinking display" of Anthropic's documentation; read 2026-11-22.
 fn reasoning(chat: &Chat, model: &str, adapted: &mut Chat, losses: &mut Losses) {
-    let Some(&Reasoning { enabled, effort, budget_tokens, shown }) = chat.reasoning.as_ref() else { return };
-    if enabled == Some(false) || effort == Some(Effort::None) {
+    let Some(asked_for) = chat.reasoning.as_ref() else { return };
+    let &Reasoning { effort, budget_tokens, shown, .. } = asked_for;
+    if asked_for.off() {
         adapted.reasoning = Some(Reasoning { enabled: Some(false), ..Reasoning::default() });
         return;
     }
@@ -219,7 +220,7 @@ fn reasoning(chat: &Chat, model: &str, adapted: &mut Chat, losses: &mut Losses) 
     let claude = known.unwrap_or(Claude::UNTOLD);
     // Where nothing was said but that it may think, only a model that is known to decide
     // for itself is asked to.
-    let wanted = enabled == Some(true) || effort.is_some() || budget_tokens.is_some();
+    let wanted = asked_for.wanted();
     let asked = wanted || known.is_some_and(|claude| claude.version.is_some() && claude.adapts());
     let at = Path::Key(&Path::Root, "reasoning");
     if !claude.thinks() && wanted {

@@ -99,22 +99,11 @@ impl Fields<'_> {
         let Some(reasoning) = &chat.reasoning else { return };
         match word(reasoning) {
             Some((name, value)) => self.set(name, value),
-            None if wanted(reasoning) => self.lose("reasoning"),
+            None if reasoning.wanted() => self.lose("reasoning"),
             // Not to think is what a model without the word does.
             None => {}
         }
     }
-}
-
-fn off(reasoning: &Reasoning) -> bool {
-    reasoning.enabled == Some(false) || reasoning.effort == Some(Effort::None)
-}
-
-fn wanted(reasoning: &Reasoning) -> bool {
-    !off(reasoning)
-        && (reasoning.enabled == Some(true)
-            || reasoning.effort.is_some()
-            || reasoning.budget_tokens.is_some())
 }
 
 /// Whether it is asked to think.
@@ -135,13 +124,13 @@ fn claude_fields(chat: &Chat, claude: Claude, fields: &mut Fields<'_>) -> bool {
         fields.set("tool_choice", kind);
     }
     let Some(reasoning) = &chat.reasoning else { return false };
-    if off(reasoning) {
+    if reasoning.off() {
         if claude.thinks() {
             fields.set("thinking", json!({ "type": "disabled" }));
         }
         return false;
     }
-    if !wanted(reasoning) {
+    if !reasoning.wanted() {
         return false;
     }
     // A forced call excludes thinking.
@@ -189,11 +178,11 @@ fn nova_fields(chat: &Chat, thinks: bool, fields: &mut Fields<'_>) {
         if !thinks {
             return None;
         }
-        if off(reasoning) {
+        if reasoning.off() {
             return Some(("reasoningConfig", json!({ "type": "disabled" })));
         }
         let effort = match reasoning.effort {
-            _ if !wanted(reasoning) => return None,
+            _ if !reasoning.wanted() => return None,
             Some(Effort::None | Effort::Minimal | Effort::Low) => "low",
             Some(Effort::Medium) | None => "medium",
             Some(Effort::High | Effort::XHigh | Effort::Max) => "high",

@@ -12,6 +12,17 @@ use std::path::Path;
 use message::{Dialect, Dropped, Failure};
 use serde_json::Value;
 
+/// Every dialect that clients speak. Bedrock's is two: its InvokeModel carries Anthropic's
+/// body here.
+pub(crate) const CLIENTS: [Dialect; 6] = [
+    Dialect::BedrockConverse,
+    Dialect::BedrockInvoke,
+    Dialect::Anthropic,
+    Dialect::OpenAiChat,
+    Dialect::OpenAiResponses,
+    Dialect::Gemini,
+];
+
 const FEATURES: [(Dialect, &str); 6] = [
     (Dialect::BedrockConverse, include_str!("features/bedrock-converse.json")),
     (Dialect::BedrockInvoke, include_str!("features/bedrock-invoke.json")),

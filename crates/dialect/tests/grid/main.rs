@@ -22,18 +22,8 @@ mod replies;
 mod requests;
 mod wire;
 
+use features::CLIENTS;
 use message::Dialect;
-
-/// Every dialect that clients speak. Bedrock's is two: its InvokeModel carries Anthropic's
-/// body here.
-const CLIENTS: [Dialect; 6] = [
-    Dialect::BedrockConverse,
-    Dialect::BedrockInvoke,
-    Dialect::Anthropic,
-    Dialect::OpenAiChat,
-    Dialect::OpenAiResponses,
-    Dialect::Gemini,
-];
 
 /// Every dialect that servers speak. Bedrock's servers are one: what reaches them by
 /// Converse and what by InvokeModel is the outbound side's to choose.

@@ -6,7 +6,7 @@
 mod model;
 
 use std::sync::{Arc, LazyLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use engine::{Config, Engine};
@@ -92,4 +92,13 @@ pub async fn complete(engine: &Engine, chat: Chat) -> Result<Completion, Failure
 /// The text of an answer.
 pub fn text(completion: &Completion) -> String {
     completion.content.iter().filter_map(|block| block.as_text()).collect()
+}
+
+/// Waits until the engine's figures are as wanted, or fails.
+pub async fn until(engine: &Engine, wanted: impl Fn(engine::Stats) -> bool) {
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
+    while !wanted(engine.stats()) {
+        assert!(tokio::time::Instant::now() < deadline, "still {:?}", engine.stats());
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
 }

@@ -1,7 +1,6 @@
 //! Local models: found in the catalog or the file system, fetched if need be, loaded.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use catalog::{Catalog, Request, Settings};
@@ -95,9 +94,8 @@ impl LocalModel {
 
 /// The engine, whose losses and refusals are told in the words of whoever asks.
 fn told(engine: Engine) -> impl Service {
-    let engine = Arc::new(engine);
     service_fn(move |call: Call| {
-        let engine = Arc::clone(&engine);
+        let engine = engine.clone();
         async move { dialect::told(&call, engine.call(call.clone()).await) }
     })
 }
