@@ -14,7 +14,7 @@ use crate::gateway;
 const PIPED_BYTES: u64 = 1 << 20;
 
 pub(crate) fn run(arguments: cli::Chat) -> Outcome {
-    crate::logging::start("error");
+    let _logging = crate::logging::start("error");
     // Two threads: one for the conversation, one for the server it may have to start.
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     runtime.map_err(|error| Exit::failed(format!("cannot start: {error}")))?.block_on(chat(arguments))

@@ -8,7 +8,7 @@ use crate::exit::Outcome;
 use crate::gateway;
 
 pub(crate) fn run(arguments: cli::Check) -> Outcome {
-    crate::logging::start("warn");
+    let _logging = crate::logging::start("warn");
     let config = Config::load(arguments.source.config.as_deref())?;
     let home = Home::open()?;
     let report = gateway::check(&config, &home)?;

@@ -13,7 +13,7 @@ use crate::exit::{Code, Exit, Outcome};
 use crate::terminal::table;
 
 pub(crate) fn run(arguments: cli::Keys) -> Outcome {
-    crate::logging::start("warn");
+    let _logging = crate::logging::start("warn");
     block_on(async {
         let keys = open(&Home::open()?).await?;
         match arguments.action {

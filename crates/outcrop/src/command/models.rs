@@ -8,7 +8,7 @@ use crate::exit::{Exit, Outcome};
 use crate::terminal::{size, table};
 
 pub(crate) fn run(arguments: cli::Models) -> Outcome {
-    crate::logging::start("warn");
+    let _logging = crate::logging::start("warn");
     let home = Home::open()?;
     let catalog = Catalog::load(home.path()).map_err(Exit::usage)?;
     let models = catalog::list(&home.models(), &catalog).map_err(Exit::failed)?;

@@ -14,7 +14,7 @@ use crate::exit::{Code, Exit, Outcome};
 use crate::terminal::table;
 
 pub(crate) fn run(arguments: cli::Providers) -> Outcome {
-    crate::logging::start("warn");
+    let _logging = crate::logging::start("warn");
     match arguments.action {
         ProvidersAction::List { source, json } => list(&Config::load(source.config.as_deref())?, json),
         ProvidersAction::Test { source, name, model, json } => {

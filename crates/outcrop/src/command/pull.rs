@@ -9,7 +9,7 @@ use crate::exit::{Code, Exit, Outcome};
 use crate::terminal::size;
 
 pub(crate) fn run(arguments: cli::Pull) -> Outcome {
-    crate::logging::start("warn");
+    let _logging = crate::logging::start("warn");
     let home = Home::open()?;
     let catalog = Catalog::load(home.path()).map_err(Exit::usage)?;
     let request = Request::parse(&arguments.model, &catalog).map_err(fail)?;

@@ -14,7 +14,7 @@ use crate::exit::{Exit, Outcome};
 use crate::gateway::Parts;
 
 pub(crate) fn run(arguments: cli::Serve) -> Outcome {
-    crate::logging::start("info");
+    let _logging = crate::logging::start("info");
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Exit::failed(format!("cannot start: {error}")))?;
     let outcome = runtime.block_on(serve(arguments));

@@ -8,7 +8,7 @@ use crate::config::Home;
 use crate::exit::{Exit, Outcome};
 
 pub(crate) fn run(arguments: cli::Trust) -> Outcome {
-    crate::logging::start("warn");
+    let _logging = crate::logging::start("warn");
     let home = Home::open()?;
     let config = server::Config::default();
     let local = Local::open(&home.tls(), &config.tls_names).map_err(Exit::failed)?;
