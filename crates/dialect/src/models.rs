@@ -6,7 +6,6 @@
 //! Source: `types/model_info.py` and `types/model_list_params.py` of `anthropic` 2.12.0,
 //! `types/model.py` of `openai` 3.54.0, read 2026-11-22.
 
-use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
 use message::{Dialect, ErrorKind, Failure, ModelCard};
 use percent_encoding::percent_decode_str;
@@ -14,7 +13,7 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use crate::{Ask, RequestHead, Whole};
+use crate::{Ask, RequestHead, Whole, json};
 
 /// Most models on one page, as Anthropic limits it.
 const PAGE_MODELS_MAX: usize = 1_000;
@@ -104,7 +103,7 @@ pub fn answer(command: &Command, cards: &[ModelCard]) -> Result<Whole, Failure> 
         },
     };
     let headers = vec![(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
-    Ok(Whole { status: StatusCode::OK, headers, body: Bytes::from(body.to_string()) })
+    Ok(Whole { status: StatusCode::OK, headers, body: json::bytes(&body) })
 }
 
 fn list(page: &Page, cards: &[ModelCard]) -> Result<Value, Failure> {

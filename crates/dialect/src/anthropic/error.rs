@@ -5,14 +5,13 @@
 //! `x-should-retry`. Source: `_exceptions.py`, `_error_classes.py` and `_base_client.py`
 //! of the Python SDK `anthropic` 2.12.0 and <https://platform.claude.com/docs/en/api/errors>, read 2026-11-22.
 
-use bytes::Bytes;
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use message::{ErrorKind, Failure, RequestId, Retry};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::{Whole, retry_after};
+use crate::{Whole, json, retry_after};
 
 /// Most characters of an upstream's own message that are shown on.
 const MESSAGE_CHARS_MAX: usize = 2000;
@@ -34,7 +33,7 @@ pub fn whole(failure: &Failure, id: &RequestId) -> Whole {
         // The SDKs would retry these statuses unasked.
         headers.push((SHOULD_RETRY, HeaderValue::from_static("false")));
     }
-    Whole { status, headers, body: Bytes::from(body(failure, id).to_string()) }
+    Whole { status, headers, body: json::bytes(&body(failure, id)) }
 }
 
 /// A failure as the JSON of a response body or an `error` event.

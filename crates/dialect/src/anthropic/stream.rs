@@ -15,6 +15,7 @@ use serde_json::json;
 
 use super::citation;
 use super::wire::{WireUsage, stop_reason};
+use crate::json;
 
 /// Most bytes of later blocks held back while an earlier block is open. Beyond it they
 /// are let go interleaved, which clients that look at `index` understand as well.
@@ -34,8 +35,7 @@ pub trait Frames {
 
 /// Writes one payload as one frame.
 pub(super) fn write(frames: &mut impl Frames, event: &'static str, payload: &impl Serialize) {
-    serde_json::to_writer(frames.begin(event), payload)
-        .expect("a Vec takes every byte, and payloads have string keys only");
+    json::write(frames.begin(event), payload);
     frames.finish();
 }
 
@@ -314,7 +314,7 @@ fn write_delta(frames: &mut impl Frames, index: u32, kind: &str, key: &str, text
     for part in [r#","delta":{"type":""#, kind, r#"",""#, key, r#"":"#] {
         out.extend_from_slice(part.as_bytes());
     }
-    serde_json::to_writer(&mut *out, text).expect("a Vec takes every byte");
+    json::write(out, text);
     out.extend_from_slice(b"}}");
     frames.finish();
 }

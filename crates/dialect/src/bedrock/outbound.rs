@@ -19,7 +19,7 @@ use super::invoke::vectors::{self, Vectors};
 use super::invoke::{self, claude};
 use super::{decode, encode, error};
 use crate::framing::eventstream;
-use crate::{Outbound, Outgoing, ReplyDecoder};
+use crate::{Outbound, Outgoing, ReplyDecoder, json};
 
 /// What stands in a path segment as it is; all else (`:`, `/` of ARNs) is encoded once.
 const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -159,7 +159,7 @@ impl Body {
     }
 
     fn written((body, dropped): vectors::Written) -> Self {
-        Self { pieces: vec![Bytes::from(body.to_string())], dropped, home: false }
+        Self { pieces: vec![json::bytes(&body)], dropped, home: false }
     }
 }
 

@@ -3,7 +3,6 @@
 
 use std::time::Instant;
 
-use bytes::Bytes;
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use message::{Call, Completion, Dialect, ErrorKind, Event, Failure, Operation};
 use serde_json::{Value, json};
@@ -14,7 +13,7 @@ use super::order::Order;
 use super::stream::Frames;
 use super::whole;
 use crate::framing::eventstream;
-use crate::{ReplyEncoder, Whole};
+use crate::{ReplyEncoder, Whole, json};
 
 /// The encoder of a call's reply.
 pub fn encoder(call: &Call) -> Box<dyn ReplyEncoder> {
@@ -103,7 +102,7 @@ pub(super) fn ok(body: &Value) -> Whole {
     Whole {
         status: StatusCode::OK,
         headers: vec![(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))],
-        body: Bytes::from(body.to_string()),
+        body: json::bytes(&body),
     }
 }
 

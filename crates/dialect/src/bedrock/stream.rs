@@ -14,6 +14,7 @@ use super::names::tool_use_id;
 use super::pointer;
 use super::whole::{echo, redacted, stop_reason, usage};
 use crate::framing::eventstream;
+use crate::json;
 
 /// Where the stream's events go: frames of ConverseStream, or InvokeModel's chunks.
 pub(super) trait Emit {
@@ -179,7 +180,7 @@ impl Frames {
 
     fn frame(&mut self, name: &str, payload: &impl Serialize, out: &mut impl Emit) {
         self.payload.clear();
-        serde_json::to_writer(&mut self.payload, payload).expect("strings and numbers, written to memory");
+        json::write(&mut self.payload, payload);
         out.emit(name, &self.payload);
     }
 }

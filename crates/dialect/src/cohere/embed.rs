@@ -212,5 +212,5 @@ pub(super) fn reply(id: &str, completion: &Completion, texts: Vec<String>) -> By
         },
         "response_type": "embeddings_by_type",
     });
-    Bytes::from(body.to_string())
+    json::bytes(&body)
 }

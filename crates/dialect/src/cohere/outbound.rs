@@ -1,6 +1,5 @@
 //! A [`Call`] → a request to a server of this dialect; `/v2/…` is appended to its base URL.
 
-use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use message::{Call, Dialect, Failure, Operation};
 
@@ -40,7 +39,7 @@ impl Outbound for Cohere {
                         (body.into(), dropped)
                     }
                 };
-                (vec![Bytes::from(body.to_string())], dropped)
+                (vec![json::bytes(&body)], dropped)
             }
         };
         let headers = vec![(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];

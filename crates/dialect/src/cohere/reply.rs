@@ -7,7 +7,6 @@
 
 use std::collections::HashMap;
 
-use bytes::Bytes;
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use message::{
     BlockHead, BlockKind, Call, Completion, Delta, EmbedInput, Event, Failure, FinishReason, Operation,
@@ -17,7 +16,7 @@ use serde_json::{Map, Value, json};
 
 use super::{embed, rerank, wire};
 use crate::framing::sse;
-use crate::{ReplyEncoder, Whole};
+use crate::{ReplyEncoder, Whole, json};
 
 /// The encoder of a call's reply.
 pub fn encoder(call: &Call) -> Box<dyn ReplyEncoder> {
@@ -99,7 +98,7 @@ impl ReplyEncoder for Encoder {
             Operation::Embed => embed::reply(&self.id, &completion, self.texts()),
             Operation::Rerank => rerank::reply(&self.id, &completion),
             // This dialect counts nothing.
-            Operation::Chat | Operation::CountTokens => Bytes::from(self.chat(completion).to_string()),
+            Operation::Chat | Operation::CountTokens => json::bytes(&self.chat(completion)),
         };
         let headers = vec![(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
         Whole { status: StatusCode::OK, headers, body }

@@ -95,5 +95,5 @@ pub(super) fn reply(id: &str, completion: &Completion) -> Bytes {
         "results": results.collect::<Vec<_>>(),
         "meta": {"api_version": {"version": "2"}, "billed_units": {"search_units": 1}},
     });
-    Bytes::from(body.to_string())
+    json::bytes(&body)
 }

@@ -241,5 +241,5 @@ pub(super) fn reply(completion: &Completion, is_batch: bool) -> Bytes {
     } else {
         json!({"embedding": vectors.next(), "usageMetadata": usage})
     };
-    Bytes::from(body.to_string())
+    json::bytes(&body)
 }

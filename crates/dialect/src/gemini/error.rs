@@ -7,12 +7,11 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use message::{ErrorKind, Failure, Retry};
 use serde_json::{Value, json};
 
-use crate::Whole;
+use crate::{Whole, json};
 
 /// What a client is told to wait when it may retry and nobody knows how long, in seconds.
 const RETRY_AFTER_DEFAULT_S: u64 = 1;
@@ -35,7 +34,7 @@ pub fn whole(failure: &Failure) -> Whole {
     if let Some(wait) = wait(failure) {
         headers.push((header::RETRY_AFTER, HeaderValue::from(wait.as_millis().div_ceil(1_000) as u64)));
     }
-    Whole { status, headers, body: Bytes::from(object(failure).to_string()) }
+    Whole { status, headers, body: json::bytes(&object(failure)) }
 }
 
 /// A failure as the error object: the body of a response, or the last piece of a stream.

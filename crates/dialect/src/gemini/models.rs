@@ -3,13 +3,12 @@
 //! Source: `types.Model`, `ListModelsResponse` and their converters of `google-genai`
 //! 3.4.0, read 2026-11-22.
 
-use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
 use message::{ErrorKind, Failure, ModelCard};
 use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 
-use crate::Whole;
+use crate::{Whole, json};
 
 /// Models on a page when the client does not say, and at most; as the service has it.
 const PAGE_MODELS: usize = 50;
@@ -71,7 +70,7 @@ pub fn answer(command: &Command, cards: &[ModelCard]) -> Result<Whole, Failure> 
         },
     };
     let headers = vec![(header::CONTENT_TYPE, HeaderValue::from_static("application/json; charset=UTF-8"))];
-    Ok(Whole { status: StatusCode::OK, headers, body: Bytes::from(body.to_string()) })
+    Ok(Whole { status: StatusCode::OK, headers, body: json::bytes(&body) })
 }
 
 fn list(page: &Page, cards: &[ModelCard]) -> Result<Value, Failure> {

@@ -111,7 +111,7 @@ fn counted(body: Vec<Bytes>, model: &str, vertex: bool) -> Result<Vec<Bytes>, Fa
         request.insert("model".to_owned(), format!("models/{model}").into());
         request = Map::from_iter([("generateContentRequest".to_owned(), request.into())]);
     }
-    Ok(vec![Bytes::from(Value::Object(request).to_string())])
+    Ok(vec![json::bytes(&Value::Object(request))])
 }
 
 /// Whether a conversation brings back what another vendor sealed: Gemini would refuse it.
@@ -121,7 +121,7 @@ fn holds_foreign_seal(body: &[u8]) -> bool {
 
 fn embeddings(call: &Call, model: &str, home: bool) -> Result<Outgoing, Failure> {
     let embed::Request { method, body, dropped } = embed::encode(call.embed()?, model)?;
-    let body = vec![Bytes::from(body.to_string())];
+    let body = vec![json::bytes(&body)];
     Ok(Outgoing { path: path(model, method), headers: headers(), body, dropped, home })
 }
 

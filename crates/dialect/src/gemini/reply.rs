@@ -8,7 +8,6 @@
 use std::collections::HashMap;
 use std::mem;
 
-use bytes::Bytes;
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use message::{
     Block, BlockHead, BlockKind, Call, Completion, Delta, Dialect, Event, Failure, FinishReason, Operation,
@@ -21,7 +20,7 @@ use super::door::wants_array;
 use super::grounding::Grounding;
 use super::names::object_args;
 use super::{embed, error, seal, wire};
-use crate::{ReplyEncoder, Whole};
+use crate::{ReplyEncoder, Whole, json};
 
 /// The least log-probability written: JSON has no infinity.
 const LOGPROB_MIN: f32 = -9999.0;
@@ -140,11 +139,11 @@ impl ReplyEncoder for Encoder {
                 if usage.cache_read_tokens > 0 {
                     count["cachedContentTokenCount"] = usage.cache_read_tokens.into();
                 }
-                Bytes::from(count.to_string())
+                json::bytes(&count)
             }
             Operation::Embed => embed::reply(&completion, self.is_batch),
             // This dialect ranks nothing.
-            Operation::Chat | Operation::Rerank => Bytes::from(self.message(completion).to_string()),
+            Operation::Chat | Operation::Rerank => json::bytes(&self.message(completion)),
         };
         let headers =
             vec![(header::CONTENT_TYPE, HeaderValue::from_static("application/json; charset=UTF-8"))];
@@ -282,7 +281,7 @@ fn write_chunk(array: bool, encoded: &mut Option<u64>, out: &mut Vec<u8>, chunk:
     };
     *count += 1;
     out.extend_from_slice(before);
-    serde_json::to_writer(&mut *out, chunk).expect("a Vec takes every byte, and keys are strings");
+    json::write(out, chunk);
     out.extend_from_slice(after);
 }
 

@@ -12,8 +12,10 @@ pub(crate) mod fields;
 mod scan;
 mod splice;
 mod strings;
+mod write;
 
 pub use decode::{decode, decode_value, member};
 pub use error::{Reason, ScanError};
 pub use scan::{DEPTH_MAX, members, validate};
 pub use splice::splice;
+pub(crate) use write::{bytes, write};

@@ -327,8 +327,10 @@ fn find(key: &[u8], wanted: &[&str]) -> Option<usize> {
     /// `\u0061`: the most bytes a key can spend on one of a wanted key's.
     const ESCAPED_BYTES_MAX: usize = 6;
     let inner = key.get(1..key.len() - 1)?;
-    if memchr::memchr(b'\\', inner).is_none() {
-        return wanted.iter().position(|want| want.as_bytes() == inner);
+    // What is written plainly needs no second look, and none wanted has a backslash.
+    let plain = wanted.iter().position(|want| want.as_bytes() == inner);
+    if plain.is_some() || memchr::memchr(b'\\', inner).is_none() {
+        return plain;
     }
     let longest = wanted.iter().map(|want| want.len()).max()?;
     if inner.len() > longest * ESCAPED_BYTES_MAX {

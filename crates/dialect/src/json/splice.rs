@@ -7,13 +7,16 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
+use super::write;
+
 /// The body with the value at `span` (as [`members`](super::members) of this very body
 /// found it) replaced by the JSON string `text`: prefix, new value, suffix.
 ///
 /// # Panics
 /// If `span` does not lie within `body`.
 pub fn splice(body: &Bytes, span: Range<usize>, text: &str) -> [Bytes; 3] {
-    let value = serde_json::Value::from(text).to_string();
+    let mut value = Vec::with_capacity(text.len() + 2);
+    write(&mut value, text);
     [body.slice(..span.start), Bytes::from(value), body.slice(span.end..)]
 }
 

@@ -1,12 +1,11 @@
 //! A [`Failure`] as Ollama's error: `{"error": "…"}`, by itself or as the last line of a
 //! stream. The SDK raises with the text and the status.
 
-use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
 use message::{ErrorKind, Failure, Retry};
 use serde_json::{Value, json};
 
-use crate::Whole;
+use crate::{Whole, json};
 
 /// What a client is told to wait when it may retry and nobody knows how long, in seconds.
 const RETRY_AFTER_DEFAULT_S: u64 = 1;
@@ -21,7 +20,7 @@ pub fn whole(failure: &Failure) -> Whole {
         Retry::Yes | Retry::No => None,
     };
     headers.extend(wait_s.map(|seconds| (header::RETRY_AFTER, HeaderValue::from(seconds))));
-    Whole { status: status(failure.kind), headers, body: Bytes::from(object(failure).to_string()) }
+    Whole { status: status(failure.kind), headers, body: json::bytes(&object(failure)) }
 }
 
 /// A failure as the error object.

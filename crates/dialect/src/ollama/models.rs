@@ -4,7 +4,6 @@
 //! digests are those of nothing. Source: `ListResponse`, `ShowResponse` and
 //! `ProcessResponse` of `ollama` 0.6.3, read 2026-11-22.
 
-use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
 use message::{ErrorKind, Failure, ModelCard};
 use serde_json::{Value, json};
@@ -67,7 +66,7 @@ pub fn answer(command: &Command, cards: &[ModelCard]) -> Result<Whole, Failure> 
         }
     };
     let headers = vec![(header::CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"))];
-    Ok(Whole { status: StatusCode::OK, headers, body: Bytes::from(body.to_string()) })
+    Ok(Whole { status: StatusCode::OK, headers, body: json::bytes(&body) })
 }
 
 /// `:latest` is how this dialect's clients write a name without a tag.

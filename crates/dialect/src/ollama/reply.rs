@@ -7,7 +7,6 @@
 use std::collections::HashMap;
 use std::time::{Instant, SystemTime};
 
-use bytes::Bytes;
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use message::{
     BlockHead, BlockKind, Call, Completion, Delta, Event, Failure, FinishReason, Operation, TokenLogprob,
@@ -20,7 +19,7 @@ use time::format_description::well_known::Rfc3339;
 use super::error;
 use super::inbound::is_prompt;
 use crate::json::fields::note;
-use crate::{ReplyEncoder, Whole};
+use crate::{ReplyEncoder, Whole, json};
 
 /// The encoder of a call's reply.
 pub fn encoder(call: &Call) -> Box<dyn ReplyEncoder> {
@@ -122,7 +121,7 @@ impl ReplyEncoder for Encoder {
         };
         let headers =
             vec![(header::CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"))];
-        Whole { status: StatusCode::OK, headers, body: Bytes::from(body.to_string()) }
+        Whole { status: StatusCode::OK, headers, body: json::bytes(&body) }
     }
 }
 
@@ -273,7 +272,7 @@ fn logprob(token: &TokenLogprob) -> Value {
 }
 
 fn write(out: &mut Vec<u8>, line: &Value) {
-    serde_json::to_writer(&mut *out, line).expect("a Vec takes every byte, and keys are strings");
+    json::write(out, line);
     out.push(b'\n');
 }
 

@@ -4,12 +4,11 @@
 //! exception by the status alone (`openai` 3.54.0, `_make_status_error`, read 2026-11-22)
 //! and retry 408, 409, 429 and 5xx unless `x-should-retry` says otherwise.
 
-use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use message::{AuthFault, ErrorKind, Failure, Retry};
 use serde_json::{Value, json};
 
-use crate::{Whole, retry_after};
+use crate::{Whole, json, retry_after};
 
 /// Longest part of a foreign error text shown to a client, in characters.
 const FOREIGN_TEXT_CHARS_MAX: usize = 1_000;
@@ -24,7 +23,7 @@ pub fn whole(failure: &Failure) -> Whole {
     if failure.retry == Retry::No && (status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS) {
         headers.push((HeaderName::from_static("x-should-retry"), HeaderValue::from_static("false")));
     }
-    Whole { status, headers, body: Bytes::from(object(failure).to_string()) }
+    Whole { status, headers, body: json::bytes(&object(failure)) }
 }
 
 /// A failure as the error object: the body of a response, or the last event of a stream.

@@ -2,7 +2,8 @@
 //!
 //! One folder per request shape: [`chat`] (Chat Completions), [`responses`],
 //! [`completions`] (the older interface), [`embeddings`]; and what they share: paths,
-//! errors, names that fit, custom tools, annotations, the way bodies are taken apart and forwarded.
+//! errors, names that fit, custom tools, annotations, counted tokens, the way bodies are taken
+//! apart and forwarded.
 //!
 //! Source: the service's published types as generated into `openai` 3.54.0 (Python) and
 //! read there 2026-11-22; what other servers of this dialect add (`reasoning_content`,
@@ -11,6 +12,7 @@
 mod annotation;
 pub mod chat;
 pub mod completions;
+mod counted;
 mod custom;
 pub mod embeddings;
 pub mod error;

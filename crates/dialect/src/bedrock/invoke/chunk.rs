@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use crate::bedrock::error::exception;
 use crate::bedrock::reply::latency_ms;
 use crate::framing::eventstream;
-use crate::{ReplyEncoder, Whole};
+use crate::{ReplyEncoder, Whole, json};
 
 /// A family's way of answering.
 pub(super) trait Writer: Send {
@@ -202,13 +202,13 @@ impl Chunks<'_> {
 
     /// Writes a native event.
     pub(super) fn write(&mut self, event: &impl Serialize) {
-        serde_json::to_writer(self.begin(), event).expect("strings and numbers, written to memory");
+        json::write(self.begin(), event);
         self.finish();
     }
 
     /// Writes the last one.
     pub(super) fn last(&mut self, event: &impl Serialize) {
-        serde_json::to_writer(self.begin(), event).expect("strings and numbers, written to memory");
+        json::write(self.begin(), event);
         self.finish_last();
     }
 }

@@ -2,16 +2,15 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use bytes::Bytes;
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use message::{BlockKind, Call, Completion, Delta, Event, Failure, FinishReason, TokenLogprob, Usage};
 use serde_json::{Map, Value, json};
 
 use crate::framing::sse;
-use crate::openai::chat::reply::usage;
+use crate::openai::counted::Counted;
 use crate::openai::error;
 use crate::openai::spelling::note;
-use crate::{ReplyEncoder, Whole};
+use crate::{ReplyEncoder, Whole, json};
 
 /// The least probability the dialect can write: JSON has no infinity.
 const LOGPROB_MIN: f32 = -9999.0;
@@ -90,8 +89,8 @@ impl ReplyEncoder for Encoder {
     fn end(&mut self, out: &mut Vec<u8>) {
         if self.include_usage() {
             let mut chunk = self.object(json!([]));
-            chunk.insert("usage".to_owned(), usage(&self.usage.unwrap_or_default()));
-            sse::write_event(out, None, Value::Object(chunk).to_string().as_bytes());
+            chunk.insert("usage".to_owned(), json!(Counted::of(&self.usage.unwrap_or_default())));
+            sse::write_event(out, None, &json::bytes(&chunk));
         }
         out.extend_from_slice(b"data: [DONE]\n\n");
     }
@@ -109,9 +108,9 @@ impl ReplyEncoder for Encoder {
         let reason = completion.finish.as_ref().unwrap_or(&FinishReason::EndTurn);
         let choices = self.choice(&text, &completion.logprobs, Some(finish_word(reason)));
         let mut body = self.object(choices);
-        body.insert("usage".to_owned(), usage(&completion.usage));
+        body.insert("usage".to_owned(), json!(Counted::of(&completion.usage)));
         let headers = vec![(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
-        Whole { status: StatusCode::OK, headers, body: Bytes::from(Value::Object(body).to_string()) }
+        Whole { status: StatusCode::OK, headers, body: json::bytes(&body) }
     }
 }
 

@@ -2,13 +2,12 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use bytes::Bytes;
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use message::{Call, Completion, Event, Failure};
 use serde_json::{Value, json};
 
 use crate::openai::error;
-use crate::{ReplyEncoder, Whole};
+use crate::{ReplyEncoder, Whole, json};
 
 /// The encoder of a call's reply.
 pub fn encoder(call: &Call) -> Box<dyn ReplyEncoder> {
@@ -50,7 +49,7 @@ impl ReplyEncoder for Encoder {
             "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
         });
         let headers = vec![(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
-        Whole { status: StatusCode::OK, headers, body: Bytes::from(body.to_string()) }
+        Whole { status: StatusCode::OK, headers, body: json::bytes(&body) }
     }
 }
 

@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 
 use super::resource::Page;
 use crate::openai::fields::{At, Fields};
-use crate::{Whole, json as text};
+use crate::{Whole, json};
 
 /// Tells the encoder of a call that was made whole which response it goes on from. Set by
 /// the server, taken from clients, and forwarded to nobody.
@@ -39,10 +39,10 @@ impl Wishes {
     /// [`InvalidRequest`](message::ErrorKind::InvalidRequest) naming the field.
     pub fn read(body: &[u8]) -> Result<Self, Failure> {
         let [store, background, previous] =
-            text::members(body, ["store", "background", "previous_response_id"])?;
-        let store = text::member(body, store, "store")?.unwrap_or(true);
-        let background = text::member(body, background, "background")?.unwrap_or(false);
-        let previous = text::member(body, previous, "previous_response_id")?;
+            json::members(body, ["store", "background", "previous_response_id"])?;
+        let store = json::member(body, store, "store")?.unwrap_or(true);
+        let background = json::member(body, background, "background")?.unwrap_or(false);
+        let previous = json::member(body, previous, "previous_response_id")?;
         if background && !store {
             return Err(Failure::invalid_field("background", "needs `store` to be true"));
         }
@@ -55,8 +55,8 @@ impl Wishes {
 /// # Errors
 /// [`InvalidRequest`](message::ErrorKind::InvalidRequest) if `input` is no list of objects.
 pub fn input_items(call: &Call) -> Result<Vec<Value>, Failure> {
-    let [input] = text::members(&call.body, ["input"])?;
-    let input: Option<Value> = text::member(&call.body, input, "input")?;
+    let [input] = json::members(&call.body, ["input"])?;
+    let input: Option<Value> = json::member(&call.body, input, "input")?;
     let at = At::Root;
     let at = at.field("input");
     let items = match input {
@@ -97,7 +97,7 @@ pub fn input_items(call: &Call) -> Result<Vec<Value>, Failure> {
 /// # Errors
 /// [`InvalidRequest`](message::ErrorKind::InvalidRequest) naming the field.
 pub fn expand(body: &[u8], before: Vec<Value>) -> Result<Bytes, Failure> {
-    let mut fields = Fields::new(At::Root, text::decode::<Map<String, Value>>(body)?);
+    let mut fields = Fields::new(At::Root, json::decode::<Map<String, Value>>(body)?);
     fields.take_any("previous_response_id");
     let mut items: Vec<Value> = before.into_iter().map(without_ids).collect();
     match fields.take_any("input") {
@@ -126,21 +126,21 @@ fn without_ids(mut item: Value) -> Value {
 /// # Errors
 /// [`InvalidRequest`](message::ErrorKind::InvalidRequest) if it is no object.
 pub fn in_foreground(body: &[u8]) -> Result<Bytes, Failure> {
-    let mut body: Map<String, Value> = text::decode(body)?;
+    let mut body: Map<String, Value> = json::decode(body)?;
     body.shift_remove("background");
     body.insert("stream".to_owned(), true.into());
-    Ok(Bytes::from(Value::Object(body).to_string()))
+    Ok(json::bytes(&Value::Object(body)))
 }
 
 /// The response to a request in the background before anything has come of it.
 pub fn queued(call: &Call) -> Value {
-    super::reply::queued(call).into()
+    super::reply::queued(call)
 }
 
 /// A response as a whole answer.
 pub fn whole(response: &Value) -> Whole {
     let headers = vec![(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
-    Whole { status: StatusCode::OK, headers, body: Bytes::from(response.to_string()) }
+    Whole { status: StatusCode::OK, headers, body: json::bytes(&response) }
 }
 
 /// The answer to a deletion.

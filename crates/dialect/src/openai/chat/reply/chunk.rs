@@ -1,11 +1,11 @@
 //! Writes `chat.completion.chunk` events. One is written per token, so everything but the
 //! delta is laid out once per stream and copied.
 
-use message::TokenLogprob;
-use serde::Serialize;
-use serde_json::Value;
+use message::{TokenLogprob, Usage};
 
 use super::{Identity, SYSTEM_FINGERPRINT, logprobs};
+use crate::json;
+use crate::openai::counted::Counted;
 
 /// The unchanging parts of a stream's chunks.
 pub(super) struct Chunks {
@@ -18,13 +18,13 @@ pub(super) struct Chunks {
 impl Chunks {
     pub(super) fn new(identity: &Identity<'_>, include_usage: bool) -> Self {
         let mut prefix = b"data: {\"id\":".to_vec();
-        write_json(&mut prefix, &identity.id);
+        json::write(&mut prefix, &identity.id);
         prefix.extend_from_slice(b",\"object\":\"chat.completion.chunk\",\"created\":");
-        write_json(&mut prefix, &identity.created_s);
+        json::write(&mut prefix, &identity.created_s);
         prefix.extend_from_slice(b",\"model\":");
-        write_json(&mut prefix, identity.model);
+        json::write(&mut prefix, identity.model);
         prefix.extend_from_slice(b",\"system_fingerprint\":");
-        write_json(&mut prefix, SYSTEM_FINGERPRINT);
+        json::write(&mut prefix, SYSTEM_FINGERPRINT);
         prefix.extend_from_slice(b",\"choices\":");
         // With usage asked for, every chunk but the last says that it has none.
         let suffix: &[u8] = if include_usage { b",\"usage\":null}\n\n" } else { b"}\n\n" };
@@ -46,25 +46,19 @@ impl Chunks {
         if tokens.is_empty() {
             out.extend_from_slice(b"null");
         } else {
-            write_json(out, &logprobs(tokens));
+            json::write(out, &logprobs(tokens));
         }
         out.extend_from_slice(b",\"finish_reason\":");
-        write_json(out, &finish);
+        json::write(out, &finish);
         out.extend_from_slice(b"}]");
         out.extend_from_slice(self.suffix);
     }
 
     /// The chunk that only counts.
-    pub(super) fn write_usage(&self, out: &mut Vec<u8>, usage: &Value) {
+    pub(super) fn write_usage(&self, out: &mut Vec<u8>, usage: &Usage) {
         out.extend_from_slice(&self.prefix);
         out.extend_from_slice(b"[],\"usage\":");
-        write_json(out, usage);
+        json::write(out, &Counted::of(usage));
         out.extend_from_slice(b"}\n\n");
     }
-}
-
-/// Appends a value as JSON.
-pub(super) fn write_json<T: Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) {
-    serde_json::to_writer(out, value)
-        .expect("memory takes every byte, and these types have only string keys");
 }

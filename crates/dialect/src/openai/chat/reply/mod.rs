@@ -118,26 +118,6 @@ fn finish_word(reason: &FinishReason, refusal_shown: bool, options: ReplyOptions
     }
 }
 
-/// The dialect counts cached tokens into the prompt, and reasoning into the completion.
-pub(in crate::openai) fn usage(usage: &message::Usage) -> Value {
-    json!({
-        "prompt_tokens": usage.total_input(),
-        "completion_tokens": usage.total_output(),
-        "total_tokens": usage.total(),
-        "prompt_tokens_details": {
-            "cached_tokens": usage.cache_read_tokens,
-            "cache_write_tokens": usage.cache_write_5m_tokens + usage.cache_write_1h_tokens,
-            "audio_tokens": 0,
-        },
-        "completion_tokens_details": {
-            "reasoning_tokens": usage.reasoning_tokens,
-            "audio_tokens": 0,
-            "accepted_prediction_tokens": 0,
-            "rejected_prediction_tokens": 0,
-        },
-    })
-}
-
 /// An annotation of the text at `place` in the content; `None` for what is no page.
 fn url_citation(citation: &Citation, place: Range<u64>) -> Option<Value> {
     let page = annotation::page(citation, place)?;

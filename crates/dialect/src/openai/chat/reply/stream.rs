@@ -3,8 +3,9 @@
 use message::{BlockHead, Citation, Delta, Event, FinishReason, TokenLogprob, Usage};
 use serde_json::{Value, json};
 
-use super::chunk::{Chunks, write_json};
-use super::{Identity, finish_word, url_citation, usage};
+use super::chunk::Chunks;
+use super::{Identity, finish_word, url_citation};
+use crate::json;
 use crate::openai::annotation::{CITATIONS_MAX, chars};
 use crate::openai::chat::inbound::ReplyOptions;
 use crate::openai::custom::Unwrapper;
@@ -82,7 +83,7 @@ impl Stream {
     /// The closing frames: the count if asked for, and the last word.
     pub(super) fn end(&mut self, out: &mut Vec<u8>) {
         if self.options.include_usage {
-            self.chunks.write_usage(out, &usage(&self.usage.unwrap_or_default()));
+            self.chunks.write_usage(out, &self.usage.unwrap_or_default());
         }
         out.extend_from_slice(b"data: [DONE]\n\n");
     }
@@ -117,7 +118,7 @@ impl Stream {
             let delta =
                 json!({"tool_calls": [{"index": index, "id": id, "type": "custom", "custom": custom}]});
             self.tool_calls += 1;
-            self.chunks.write(out, |out| write_json(out, &delta), &[], None);
+            self.chunks.write(out, |out| json::write(out, &delta), &[], None);
             return Block::CustomCall { index, unwrapper: Unwrapper::default() };
         }
         let delta = if self.options.legacy_functions {
@@ -131,7 +132,7 @@ impl Stream {
             json!({"tool_calls": [{"index": index, "id": id, "type": "function", "function": function}]})
         };
         self.tool_calls += 1;
-        self.chunks.write(out, |out| write_json(out, &delta), &[], None);
+        self.chunks.write(out, |out| json::write(out, &delta), &[], None);
         Block::ToolCall { index, has_input: false }
     }
 
@@ -167,7 +168,7 @@ impl Stream {
             out.extend_from_slice(b"{\"");
             out.extend_from_slice(member.as_bytes());
             out.extend_from_slice(b"\":");
-            write_json(out, text);
+            json::write(out, text);
             out.push(b'}');
         };
         self.chunks.write(out, delta, tokens, None);
@@ -179,13 +180,13 @@ impl Stream {
         } else {
             json!({"tool_calls": [{"index": index, "function": {"arguments": input}}]})
         };
-        self.chunks.write(out, |out| write_json(out, &delta), &[], None);
+        self.chunks.write(out, |out| json::write(out, &delta), &[], None);
     }
 
     fn free_text(&self, index: u32, text: &str, out: &mut Vec<u8>) {
         if !text.is_empty() {
             let delta = json!({"tool_calls": [{"index": index, "custom": {"input": text}}]});
-            self.chunks.write(out, |out| write_json(out, &delta), &[], None);
+            self.chunks.write(out, |out| json::write(out, &delta), &[], None);
         }
     }
 
@@ -200,7 +201,7 @@ impl Stream {
                     pages.iter().filter_map(|page| url_citation(page, place.clone())).collect();
                 if pages != json!([]) {
                     let delta = json!({ "annotations": pages });
-                    self.chunks.write(out, |out| write_json(out, &delta), &[], None);
+                    self.chunks.write(out, |out| json::write(out, &delta), &[], None);
                 }
             }
             Some(Block::ToolCall { index, has_input: false }) => {

@@ -1,40 +1,71 @@
 //! A whole `chat.completion`.
 
-use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
 use message::{BlockKind, Completion, FinishReason};
-use serde_json::{Map, Value, json};
+use serde::Serialize;
+use serde_json::{Value, json};
 
-use super::{Identity, SYSTEM_FINGERPRINT, finish_word, logprobs, url_citation, usage};
-use crate::Whole;
+use super::{Identity, SYSTEM_FINGERPRINT, finish_word, logprobs, url_citation};
 use crate::openai::annotation::chars;
 use crate::openai::chat::inbound::ReplyOptions;
+use crate::openai::counted::Counted;
 use crate::openai::custom;
+use crate::{Whole, json};
 
 /// The response of a call that did not ask for a stream.
 pub(super) fn whole(completion: Completion, identity: &Identity<'_>, options: ReplyOptions) -> Whole {
-    let logprobs = match options.logprobs {
-        true => logprobs(&completion.logprobs),
-        false => Value::Null,
-    };
+    let logprobs = options.logprobs.then(|| logprobs(&completion.logprobs));
     let reason = completion.finish.clone().unwrap_or(FinishReason::EndTurn);
-    let usage = usage(&completion.usage);
+    let usage = Counted::of(&completion.usage);
     let message = message(completion, identity, options);
-    let finish = finish_word(&reason, message.get("refusal").is_some_and(Value::is_string), options);
-    let body = json!({
-        "id": identity.id,
-        "object": "chat.completion",
-        "created": identity.created_s,
-        "model": identity.model,
-        "choices": [{"index": 0, "message": message, "logprobs": logprobs, "finish_reason": finish}],
-        "usage": usage,
-        "system_fingerprint": SYSTEM_FINGERPRINT,
-    });
+    let finish_reason = finish_word(&reason, message.refusal.is_some(), options);
+    let body = Body {
+        id: &identity.id,
+        object: "chat.completion",
+        created: identity.created_s,
+        model: identity.model,
+        choices: [Choice { index: 0, message, logprobs, finish_reason }],
+        usage,
+        system_fingerprint: SYSTEM_FINGERPRINT,
+    };
     let headers = vec![(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
-    Whole { status: StatusCode::OK, headers, body: Bytes::from(body.to_string()) }
+    Whole { status: StatusCode::OK, headers, body: json::bytes(&body) }
 }
 
-fn message(completion: Completion, identity: &Identity<'_>, options: ReplyOptions) -> Map<String, Value> {
+#[derive(Serialize)]
+struct Body<'a> {
+    id: &'a str,
+    object: &'static str,
+    created: u64,
+    model: &'a str,
+    choices: [Choice; 1],
+    usage: Counted,
+    system_fingerprint: &'static str,
+}
+
+#[derive(Serialize)]
+struct Choice {
+    index: u32,
+    message: Message,
+    logprobs: Option<Value>,
+    finish_reason: &'static str,
+}
+
+#[derive(Serialize)]
+struct Message {
+    role: &'static str,
+    content: Option<String>,
+    refusal: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reasoning_content: Option<String>,
+    annotations: Vec<Value>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tool_calls: Vec<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    function_call: Option<Value>,
+}
+
+fn message(completion: Completion, identity: &Identity<'_>, options: ReplyOptions) -> Message {
     let (mut content, mut refusal, mut reasoning) = (None::<String>, None::<String>, None::<String>);
     let (mut calls, mut annotations, mut said_chars) = (Vec::new(), Vec::new(), 0);
     let mut function_call = None;
@@ -69,19 +100,13 @@ fn message(completion: Completion, identity: &Identity<'_>, options: ReplyOption
     if content.is_none() && refusal.is_none() && calls.is_empty() && function_call.is_none() {
         content = Some(String::new());
     }
-    let mut message = Map::new();
-    message.insert("role".to_owned(), "assistant".into());
-    message.insert("content".to_owned(), content.into());
-    message.insert("refusal".to_owned(), refusal.into());
-    if let Some(reasoning) = reasoning {
-        message.insert("reasoning_content".to_owned(), reasoning.into());
+    Message {
+        role: "assistant",
+        content,
+        refusal,
+        reasoning_content: reasoning,
+        annotations,
+        tool_calls: calls,
+        function_call,
     }
-    message.insert("annotations".to_owned(), annotations.into());
-    if !calls.is_empty() {
-        message.insert("tool_calls".to_owned(), calls.into());
-    }
-    if let Some(call) = function_call {
-        message.insert("function_call".to_owned(), call);
-    }
-    message
 }

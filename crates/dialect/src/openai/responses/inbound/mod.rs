@@ -38,13 +38,12 @@ pub(super) const HANDLED: [&str; 12] = [
 /// # Errors
 /// [`InvalidRequest`](ErrorKind::InvalidRequest) naming the field.
 pub fn read(operation: Operation, body: &[u8]) -> Result<Inbound, Failure> {
-    let wanted = ["model", "stream", "max_output_tokens", "input", "previous_response_id"];
-    let [model, stream, max_output_tokens, input, previous] = json::members(body, wanted)?;
+    let wanted = ["model", "stream", "max_output_tokens", "input", "previous_response_id", "prompt"];
+    let [model, stream, max_output_tokens, input, previous, prompt] = json::members(body, wanted)?;
     let name: Option<String> = json::member(body, model.clone(), "model")?;
     let name = name.filter(|name| !name.is_empty());
     let name = name.ok_or_else(|| Failure::invalid_field("model", "this field is required"))?;
     // With a stored prompt or an earlier response there may be nothing to add.
-    let [prompt] = json::members(body, ["prompt"])?;
     if input.is_none() && previous.is_none() && prompt.is_none() {
         return Err(Failure::invalid_field("input", "this field is required"));
     }

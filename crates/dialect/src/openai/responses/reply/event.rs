@@ -4,6 +4,8 @@
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::json;
+
 /// Writes events with their numbers.
 #[derive(Default)]
 pub(super) struct Events {
@@ -17,7 +19,7 @@ impl Events {
         let mut piece = Piece::new(name);
         for (member, value) in members {
             piece.member(member);
-            write_json(&mut piece.0, value);
+            json::write(&mut piece.0, value);
         }
         self.finish(out, &piece, |_| {});
     }
@@ -27,7 +29,7 @@ impl Events {
         out.extend_from_slice(&piece.0);
         last(out);
         out.extend_from_slice(b",\"sequence_number\":");
-        write_json(out, &self.sequence);
+        json::write(out, &self.sequence);
         out.extend_from_slice(b"}\n\n");
         self.sequence += 1;
     }
@@ -51,7 +53,7 @@ impl Piece {
 
     pub(super) fn with<T: Serialize + ?Sized>(&mut self, member: &str, value: &T) {
         self.member(member);
-        write_json(&mut self.0, value);
+        json::write(&mut self.0, value);
     }
 
     /// Leaves the value to whoever finishes the event.
@@ -60,10 +62,4 @@ impl Piece {
         self.0.extend_from_slice(member.as_bytes());
         self.0.extend_from_slice(b"\":");
     }
-}
-
-/// Appends a value as JSON.
-pub(super) fn write_json<T: Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) {
-    serde_json::to_writer(out, value)
-        .expect("memory takes every byte, and these types have only string keys");
 }

@@ -10,9 +10,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use message::{Call, Completion, Event, Failure, FinishReason, Operation};
-use serde_json::json;
+use serde_json::{Value, json};
 
-use self::object::Settings;
+use self::object::{Settings, State};
 use self::stream::Stream;
 use crate::{ReplyEncoder, Whole};
 
@@ -80,20 +80,21 @@ impl ReplyEncoder for Encoder {
     fn whole(&mut self, completion: Completion) -> Whole {
         let body = match self.call.operation {
             Operation::CountTokens => {
-                json!({"object": "response.input_tokens", "input_tokens": completion.usage.total_input()})
+                let input_tokens = completion.usage.total_input();
+                json!({"object": "response.input_tokens", "input_tokens": input_tokens}).to_string().into()
             }
-            _ => Settings::of(&self.call, self.created_s).whole(completion).into(),
+            _ => Settings::of(&self.call, self.created_s).whole(&completion),
         };
         let headers = vec![(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
-        Whole { status: StatusCode::OK, headers, body: Bytes::from(body.to_string()) }
+        Whole { status: StatusCode::OK, headers, body: Bytes::from(body) }
     }
 }
 
 /// The response to a call that nothing has come of yet.
-pub(super) fn queued(call: &Call) -> serde_json::Map<String, serde_json::Value> {
-    let mut response = Settings::of(call, created_s(call)).in_progress();
-    response.insert("status".to_owned(), "queued".into());
-    response
+pub(super) fn queued(call: &Call) -> Value {
+    let mut response = Vec::new();
+    Settings::of(call, created_s(call)).write(&State::begun("queued"), &mut response);
+    serde_json::from_slice(&response).expect("it was just written")
 }
 
 /// How a response ends.

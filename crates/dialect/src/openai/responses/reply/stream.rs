@@ -8,9 +8,10 @@ use message::{BlockHead, Citation, Delta, Event, Failure, FinishReason, TokenLog
 use serde_json::Value;
 
 use super::Ending;
-use super::event::{Events, Piece, write_json};
+use super::event::{Events, Piece};
 use super::item;
-use super::object::Settings;
+use super::object::{Settings, State};
+use crate::json;
 use crate::openai::annotation::CITATIONS_MAX;
 use crate::openai::custom::Unwrapper;
 
@@ -103,8 +104,8 @@ impl Stream {
             Ending::Completed => "response.completed",
             Ending::Incomplete(_) => "response.incomplete",
         };
-        let response = self.settings.ended(ending, std::mem::take(&mut self.output), &self.usage);
-        self.events.write(out, name, &[("response", response.into())]);
+        let (output, usage) = (std::mem::take(&mut self.output), self.usage);
+        self.tell(name, &State::ended(ending, &output, &usage), out);
     }
 
     /// The last event of a response that broke.
@@ -112,16 +113,23 @@ impl Stream {
         if std::mem::replace(&mut self.ended, true) {
             return;
         }
-        let output = std::mem::take(&mut self.output).into_iter().filter(|item| !item.is_null()).collect();
-        let response = self.settings.failed(failure, output);
-        self.events.write(out, "response.failed", &[("response", response.into())]);
+        let mut output = std::mem::take(&mut self.output);
+        output.retain(|item| !item.is_null());
+        self.tell("response.failed", &State::failed(failure, &output), out);
+    }
+
+    /// An event with the whole response in it.
+    fn tell(&mut self, name: &str, state: &State<'_>, out: &mut Vec<u8>) {
+        let mut piece = Piece::new(name);
+        piece.member("response");
+        self.events.finish(out, &piece, |out| self.settings.write(state, out));
     }
 
     fn create(&mut self, out: &mut Vec<u8>) {
         if !std::mem::replace(&mut self.created, true) {
-            let response: Value = self.settings.in_progress().into();
-            self.events.write(out, "response.created", &[("response", response.clone())]);
-            self.events.write(out, "response.in_progress", &[("response", response)]);
+            let begun = State::begun("in_progress");
+            self.tell("response.created", &begun, out);
+            self.tell("response.in_progress", &begun, out);
         }
     }
 
@@ -191,12 +199,12 @@ impl Stream {
             (Kind::Text, Delta::Text { text, logprobs }) => {
                 let shown = if self.settings.logprobs { &logprobs[..] } else { &[] };
                 self.events.finish(out, &block.piece, |out| {
-                    write_json(out, &text);
+                    json::write(out, &text);
                     out.extend_from_slice(b",\"logprobs\":");
                     if shown.is_empty() {
                         out.extend_from_slice(b"[]");
                     } else {
-                        write_json(out, &item::logprobs(shown));
+                        json::write(out, &item::logprobs(shown));
                     }
                 });
                 block.text.push_str(&text);
@@ -318,7 +326,7 @@ impl Stream {
 impl Block {
     /// A piece of text, and nothing else.
     fn say(&mut self, events: &mut Events, text: &str, out: &mut Vec<u8>) {
-        events.finish(out, &self.piece, |out| write_json(out, text));
+        events.finish(out, &self.piece, |out| json::write(out, text));
         self.text.push_str(text);
     }
 }

@@ -18,7 +18,10 @@ use crate::ReplyDecoder;
 
 /// A call as the door makes it of a body.
 fn try_call(body: &Value) -> Result<Call, Failure> {
-    let body = Bytes::from(body.to_string());
+    try_call_of(Bytes::from(body.to_string()))
+}
+
+fn try_call_of(body: Bytes) -> Result<Call, Failure> {
     let inbound = crate::inbound(Dialect::OpenAiResponses, Operation::Chat, None, false, &body)?;
     Ok(Call::new(NewCall {
         id: RequestId::new("0b5e-77"),

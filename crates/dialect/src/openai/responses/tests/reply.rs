@@ -1,5 +1,6 @@
 //! Events → what a client reads.
 
+use bytes::Bytes;
 use message::{
     BlockHead, Delta, ErrorKind, Event, Failure, FinishReason, Sealer, TokenLogprob, TopLogprob, Usage,
 };
@@ -69,6 +70,27 @@ fn answer(blocks: Vec<Vec<Event>>, reason: FinishReason) -> Vec<Event> {
     events.push(Event::Usage(USAGE));
     events.push(Event::Finish { reason, stop_sequence: None });
     events
+}
+
+/// Settings are copied as they were written, but an event's data is one line.
+#[test]
+fn settings_are_repeated_as_they_were_said() {
+    let body = br#"{"model": "m", "input": "hi", "metadata": {
+        "a": "b"
+    }, "reasoning": {"effort":
+        "low"}, "temperature": 0.50, "top_p": null, "user": "u\u00e9", "store": true, "store": false}"#;
+    let call = super::try_call_of(Bytes::from_static(body)).expect("a call");
+    let mut encoder = Encoder::new(call, 1_700_000_000);
+    let mut out = Vec::new();
+    encoder.event(Event::Start { id: None }, &mut out);
+    for event in data(&out) {
+        let response = &event["response"];
+        assert_eq!(response["metadata"], json!({"a": "b"}));
+        assert_eq!(response["reasoning"], json!({"effort": "low", "summary": null}));
+        assert_eq!((&response["temperature"], &response["top_p"]), (&json!(0.5), &json!(1.0)));
+        assert_eq!((&response["user"], &response["store"]), (&json!("u\u{e9}"), &json!(false)));
+    }
+    assert_eq!(data(&out).len(), 2);
 }
 
 /// Everything a model can say.
