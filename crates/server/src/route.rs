@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use dialect::{Ask, Command, RequestHead};
-use http::header::{AUTHORIZATION, CONNECTION, COOKIE, HOST, HeaderMap, HeaderValue, PROXY_AUTHORIZATION};
+use http::header::{
+    AUTHORIZATION, CONNECTION, COOKIE, HOST, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHORIZATION,
+};
 use http::request::Parts;
 use http::{Request, Response, Version};
 use hyper::body::{Body, Incoming};
@@ -22,7 +24,17 @@ use crate::vitals::Vitals;
 use crate::{health, refuse, reply, request_id, responses};
 
 /// Asks for a refusal where the target cannot express all that was said.
-const X_OUTCROP_STRICT: &str = "x-outcrop-strict";
+const X_OUTCROP_STRICT: HeaderName = HeaderName::from_static("x-outcrop-strict");
+
+/// Headers that carry a credential, of any vendor.
+static CREDENTIALS: [HeaderName; 6] = [
+    AUTHORIZATION,
+    PROXY_AUTHORIZATION,
+    COOKIE,
+    HeaderName::from_static("x-api-key"),
+    HeaderName::from_static("x-goog-api-key"),
+    HeaderName::from_static("x-amz-security-token"),
+];
 
 /// Characters of an unknown path shown back to the client.
 const SHOWN_PATH_CHARS: usize = 200;
@@ -218,13 +230,9 @@ fn unbuilt(operation: &str) -> Failure {
 
 /// Nothing behind the door needs a credential, so nothing there can leak one.
 fn without_credentials(mut headers: HeaderMap) -> HeaderMap {
-    const CREDENTIALS: [&str; 3] = ["x-api-key", "x-goog-api-key", "x-amz-security-token"];
     // Only the server itself says this.
     headers.remove(dialect::openai::responses::stored::PREVIOUS_RESPONSE);
-    for name in [AUTHORIZATION, PROXY_AUTHORIZATION, COOKIE] {
-        headers.remove(name);
-    }
-    for name in CREDENTIALS {
+    for name in &CREDENTIALS {
         headers.remove(name);
     }
     headers

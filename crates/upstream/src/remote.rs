@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytes::BytesMut;
 use dialect::Outgoing;
-use http::header::{CONTENT_ENCODING, HeaderMap};
+use http::header::{CONTENT_ENCODING, HeaderMap, HeaderName};
 use http::{Method, Request, Response};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
@@ -21,8 +21,13 @@ use crate::transport::Spoken;
 
 /// Headers that name an exchange: Anthropic, OpenAI and most, Amazon, Azure, and what
 /// stands before many of the others.
-const PROVIDER_REQUEST_IDS: [&str; 5] =
-    ["request-id", "x-request-id", "x-amzn-requestid", "apim-request-id", "cf-ray"];
+static PROVIDER_REQUEST_IDS: [HeaderName; 5] = [
+    HeaderName::from_static("request-id"),
+    HeaderName::from_static("x-request-id"),
+    HeaderName::from_static("x-amzn-requestid"),
+    HeaderName::from_static("apim-request-id"),
+    HeaderName::from_static("cf-ray"),
+];
 
 /// Longest id kept, in bytes: those of today have under 100.
 const PROVIDER_REQUEST_ID_MAX_BYTES: usize = 256;
@@ -140,9 +145,9 @@ impl Remote {
     /// The headers that a same-dialect client may see.
     fn shown(spoken: &Spoken, headers: &HeaderMap) -> HeaderMap {
         let mut shown = HeaderMap::new();
-        for name in spoken.outbound.forwarded_headers() {
-            if let Some(value) = headers.get(*name) {
-                shown.insert(*name, value.clone());
+        for name in &spoken.forwarded {
+            if let Some(value) = headers.get(name) {
+                shown.insert(name, value.clone());
             }
         }
         shown
@@ -151,8 +156,7 @@ impl Remote {
 
 /// The id under which the provider's operator can find the exchange, by any vendor's name for it.
 fn provider_request_id(headers: &HeaderMap) -> Option<Box<str>> {
-    let name = PROVIDER_REQUEST_IDS.into_iter().find(|name| headers.contains_key(*name))?;
-    let id = headers.get(name)?.to_str().ok()?;
+    let id = PROVIDER_REQUEST_IDS.iter().find_map(|name| headers.get(name))?.to_str().ok()?;
     (!id.is_empty() && id.len() <= PROVIDER_REQUEST_ID_MAX_BYTES).then(|| id.into())
 }
 

@@ -47,6 +47,8 @@ pub(crate) struct Spoken {
     /// What stands before the dialect's own paths.
     prefix: String,
     first_path: OnceLock<(String, Uri)>,
+    /// The reply headers that a client of its own dialect may see.
+    pub(crate) forwarded: Vec<HeaderName>,
 }
 
 impl Transport {
@@ -126,8 +128,11 @@ impl Transport {
 
 fn spoken(resolved: &Resolved, prefix: &str) -> Vec<Spoken> {
     let one = |place: &crate::resolve::Place| {
+        let outbound = dialect::outbound(place.speaks.dialect(), &resolved.quirks)?;
+        let forwarded = outbound.forwarded_headers().iter().copied().map(HeaderName::from_static);
         Some(Spoken {
-            outbound: dialect::outbound(place.speaks.dialect(), &resolved.quirks)?,
+            forwarded: forwarded.collect(),
+            outbound,
             model_prefixes: place.model_prefixes.clone(),
             prefix: format!("{prefix}{}", place.path),
             first_path: OnceLock::new(),
