@@ -2,7 +2,8 @@
 //!
 //! One set of shapes for both (`message` and `delta` differ in name only), lenient where
 //! servers differ and deaf to what nobody reads. Requests have no shapes here: they are
-//! taken apart field by field in `inbound`, so that nothing unknown is lost.
+//! taken apart field by field in `inbound`, so that nothing unknown is lost. What most
+//! chunks lack is boxed: one is read, moved and dropped per token.
 //!
 //! Source: `ChatCompletion` and `ChatCompletionChunk` of `openai` 3.54.0, read 2026-11-22;
 //! `reasoning_content`, `reasoning`, `stop_reason` and the cache counters of DeepSeek as
@@ -21,7 +22,7 @@ pub struct Completion {
     /// Tokens counted so far.
     pub usage: Option<Usage>,
     /// A failure after the stream began.
-    pub error: Option<Value>,
+    pub error: Option<Box<Value>>,
 }
 
 /// One answer, or a piece of it.
@@ -32,13 +33,13 @@ pub struct Choice {
     /// A piece.
     pub delta: Option<Message>,
     /// The whole.
-    pub message: Option<Message>,
+    pub message: Option<Box<Message>>,
     /// Why it ended.
     pub finish_reason: Option<String>,
     /// vLLM: the stop string (or token id) that ended it.
-    pub stop_reason: Option<Value>,
+    pub stop_reason: Option<Box<Value>>,
     /// Log-probabilities of the content.
-    pub logprobs: Option<Logprobs>,
+    pub logprobs: Option<Box<Logprobs>>,
 }
 
 /// An assistant's message, or a piece of it.
@@ -49,15 +50,15 @@ pub struct Message {
     /// Reasoning (DeepSeek, vLLM, llama.cpp).
     pub reasoning_content: Option<String>,
     /// Reasoning (OpenRouter, newer vLLM).
-    pub reasoning: Option<Value>,
+    pub reasoning: Option<Box<Value>>,
     /// What the content rests on.
-    pub annotations: Option<Value>,
+    pub annotations: Option<Box<Value>>,
     /// The words of a refusal.
     pub refusal: Option<String>,
     /// Tool calls, or pieces of them.
     pub tool_calls: Option<Vec<ToolCall>>,
     /// The one call of the older interface.
-    pub function_call: Option<Function>,
+    pub function_call: Option<Box<Function>>,
 }
 
 /// A tool call, or a piece of it.

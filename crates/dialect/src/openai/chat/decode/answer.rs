@@ -92,11 +92,11 @@ impl Answer {
 
     fn choice(&mut self, choice: wire::Choice, events: &mut Vec<Event>) -> Result<(), Failure> {
         let logprobs = choice.logprobs.and_then(|logprobs| logprobs.content).unwrap_or_default();
-        for message in choice.delta.into_iter().chain(choice.message) {
+        for message in choice.delta.into_iter().chain(choice.message.map(|message| *message)) {
             self.message(message, &logprobs, events)?;
         }
         if let Some(word) = choice.finish_reason {
-            self.finish = Some(finish(word, choice.stop_reason));
+            self.finish = Some(finish(word, choice.stop_reason.map(|stop| *stop)));
         }
         Ok(())
     }
@@ -107,7 +107,8 @@ impl Answer {
         logprobs: &[wire::TokenLogprob],
         events: &mut Vec<Event>,
     ) -> Result<(), Failure> {
-        let reasoning = message.reasoning_content.or(message.reasoning.and_then(text_of));
+        let reasoning =
+            message.reasoning_content.or(message.reasoning.and_then(|reasoning| text_of(*reasoning)));
         if let Some(text) = reasoning.filter(|text| !text.is_empty()) {
             let index = self.block(Kind::Thinking, events);
             events.push(Event::Delta { index, delta: Delta::Thinking(text) });
@@ -119,7 +120,7 @@ impl Answer {
             let logprobs = logprobs.iter().map(token_logprob).collect();
             events.push(Event::Delta { index, delta: Delta::Text { text, logprobs } });
         }
-        self.cited(message.annotations.as_ref(), events);
+        self.cited(message.annotations.as_deref(), events);
         if let Some(text) = message.refusal.filter(|text| !text.is_empty()) {
             self.refused = true;
             let index = self.block(Kind::Refusal, events);
@@ -128,7 +129,7 @@ impl Answer {
         let legacy = message.function_call.map(|function| wire::ToolCall {
             index: Some(0),
             id: None,
-            function: Some(function),
+            function: Some(*function),
         });
         for call in message.tool_calls.into_iter().flatten().chain(legacy) {
             self.close(events);

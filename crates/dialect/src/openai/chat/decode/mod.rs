@@ -75,7 +75,9 @@ impl Stream {
             let error: serde_json::Value = serde_json::from_slice(data).map_err(nonsense)?;
             return Err(from_event(error.get("error").unwrap_or(&error)));
         }
-        let chunk: wire::Completion = serde_json::from_slice(data).map_err(nonsense)?;
+        // Checked at once, and not string by string.
+        let text = simdutf8::basic::from_utf8(data).map_err(nonsense)?;
+        let chunk: wire::Completion = serde_json::from_str(text).map_err(nonsense)?;
         self.answer.take(chunk, events)
     }
 
