@@ -29,13 +29,14 @@ use crate::route::Router;
 /// Begins to answer, and tells the client how to find it.
 ///
 /// # Errors
-/// [`Overloaded`](ErrorKind::Overloaded) when too many are under way.
+/// [`Overloaded`](ErrorKind::Overloaded) when too many are under way;
+/// [`InvalidRequest`](ErrorKind::InvalidRequest) for a body that cannot be read.
 pub(super) async fn answer(
     call: Call,
     keep: Keep,
     router: &Router,
 ) -> Result<Response<ResponseBody>, Failure> {
-    let queued = stored::queued(&call);
+    let queued = stored::queued(&call)?;
     let wants_events = call.head.stream;
     let (id, principal, request) = (response_id(&call), call.principal.clone(), call.id.clone());
     let body = stored::in_foreground(&call.body)?;

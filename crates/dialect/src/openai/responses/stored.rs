@@ -133,7 +133,11 @@ pub fn in_foreground(body: &[u8]) -> Result<Bytes, Failure> {
 }
 
 /// The response to a request in the background before anything has come of it.
-pub fn queued(call: &Call) -> Value {
+///
+/// # Errors
+/// [`InvalidRequest`](message::ErrorKind::InvalidRequest) if a setting that it repeats
+/// cannot be read.
+pub fn queued(call: &Call) -> Result<Value, Failure> {
     super::reply::queued(call)
 }
 

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use self::object::{Settings, State};
 use self::stream::Stream;
-use crate::{ReplyEncoder, Whole};
+use crate::{ReplyEncoder, Whole, json};
 
 /// The encoder of a call's reply.
 pub fn encoder(call: &Call) -> Box<dyn ReplyEncoder> {
@@ -91,10 +91,14 @@ impl ReplyEncoder for Encoder {
 }
 
 /// The response to a call that nothing has come of yet.
-pub(super) fn queued(call: &Call) -> Value {
+///
+/// # Errors
+/// [`InvalidRequest`](message::ErrorKind::InvalidRequest) if a setting that it repeats is
+/// JSON by its grammar and no value: half of a character, a number beyond all bounds.
+pub(super) fn queued(call: &Call) -> Result<Value, Failure> {
     let mut response = Vec::new();
     Settings::of(call, created_s(call)).write(&State::begun("queued"), &mut response);
-    serde_json::from_slice(&response).expect("it was just written")
+    json::decode(&response)
 }
 
 /// How a response ends.

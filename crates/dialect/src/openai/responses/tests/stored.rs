@@ -1,5 +1,6 @@
 //! What of a request is stored, and how a later one goes on from it.
 
+use message::ErrorKind;
 use serde_json::{Value, json};
 
 use super::{call, try_call};
@@ -59,11 +60,21 @@ fn in_the_background_it_is_a_stream_that_nobody_waits_for() {
     let sent: Value =
         serde_json::from_slice(&in_foreground(asked.to_string().as_bytes()).expect("a body")).expect("JSON");
     assert_eq!(sent, json!({"model": "m", "input": "hi", "stream": true}));
-    let queued = queued(&try_call(&asked).expect("a call"));
+    let queued = queued(&try_call(&asked).expect("a call")).expect("a response");
     assert_eq!(
         (&queued["status"], &queued["background"], &queued["id"]),
         (&json!("queued"), &json!(true), &json!("resp_0b5e77"))
     );
+}
+
+/// Settings are repeated as they were written: such a one must not be read as if it were ours.
+#[test]
+fn in_the_background_half_a_character_is_refused() {
+    for setting in [r#""user":"\ud800""#, r#""temperature":1e999"#] {
+        let body = format!(r#"{{"model":"m","input":"hi","background":true,{setting}}}"#);
+        let call = super::try_call_of(body.into()).expect("JSON by its grammar");
+        assert_eq!(queued(&call).expect_err("no value").kind, ErrorKind::InvalidRequest);
+    }
 }
 
 #[test]
