@@ -2,6 +2,8 @@
 
 use serde::Deserialize;
 
+use crate::backend::MAX_SEQUENCES;
+
 /// How one model is run. All fields have defaults that suit a small model on a CPU.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -18,12 +20,26 @@ pub struct Config {
     pub slots: u32,
     /// Most calls waiting for a slot; one more is told to come again later.
     pub queue: usize,
-    /// Prompt tokens processed per step when nobody is waiting for a next token. A step
-    /// cannot be interrupted, so this is also how long a cancelled call may linger.
+    /// Most prompt tokens processed per step. Fewer are, where they would take too long:
+    /// see the next two.
     pub prefill_tokens: u32,
-    /// Prompt tokens processed per step while other calls decode: their stall. 32 tokens
-    /// cost about a third of a second on one slow core, 512 cost six.
-    pub shared_prefill_tokens: u32,
+    /// The time between two tokens of an answer, in milliseconds, that a step keeps to by
+    /// taking less of the prompts that others send. `None`: twice the time of a step
+    /// without any, as it was measured here.
+    pub inter_token_ms: Option<u32>,
+    /// The longest step while nobody waits for a next token, in milliseconds. A step cannot
+    /// be interrupted: this is how long a new call waits, and a cancelled one lingers.
+    pub step_ms: u32,
+    /// With whom a call shares what has been computed of its prompt.
+    pub sharing: Sharing,
+    /// Most tokens kept in the KV cache for later calls with the same beginning, of
+    /// `context_tokens`. `None`: half of them. Every step looks through them.
+    pub kept_tokens: Option<u32>,
+    /// Memory for what was kept and had to make room, in MiB: to put it back is a thousand
+    /// times cheaper than to compute it.
+    pub saved_mib: u32,
+    /// How long a call may wait for a slot, in milliseconds.
+    pub queue_timeout_ms: u64,
     /// Steps whose events may wait for a slow reader before its call pauses.
     pub event_buffer: usize,
     /// How long a call may be paused for its reader before it is given up,
@@ -43,14 +59,42 @@ impl Default for Config {
             context_tokens: 16_384,
             slots: 32,
             queue: 256,
-            prefill_tokens: 128,
-            shared_prefill_tokens: 32,
+            prefill_tokens: 512,
+            inter_token_ms: None,
+            step_ms: 500,
+            sharing: Sharing::Key,
+            kept_tokens: None,
+            saved_mib: 512,
+            queue_timeout_ms: 600_000,
             event_buffer: 64,
             stalled_reader_ms: 30_000,
             sampling: SamplingDefaults::default(),
             embedding: EmbeddingDefaults::default(),
         }
     }
+}
+
+impl Config {
+    /// Sequences of the KV cache: one for each running call, and some for the texts that
+    /// are kept; llama.cpp has 256, and one is needed to save and restore.
+    pub(crate) fn sequences(&self) -> u32 {
+        const KEPT: u32 = 64;
+        (self.slots + KEPT).min(MAX_SEQUENCES - 1)
+    }
+}
+
+/// Who shares the prefix cache. Whoever shares can tell from the time to a first token
+/// whether somebody sent the same beginning before.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Sharing {
+    /// Calls with the same key.
+    #[default]
+    Key,
+    /// All calls.
+    Everyone,
+    /// No calls: everything is computed afresh.
+    Nobody,
 }
 
 /// Sampling where the client leaves it to the model: llama.cpp's own defaults, which

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use message::{
     Call, ErrorKind, Event, EventStream, Failure, FinishReason, Form, Operation, Reply, Retry, Service, Usage,
@@ -14,11 +14,12 @@ use message::{
 use tokio::sync::{Semaphore, oneshot};
 
 use crate::backend::LoadedModel;
+use crate::config::Sharing;
 use crate::embed::{self, Inputs, Job};
 use crate::grammar::Grammars;
 use crate::reply::{Events, stopped};
 use crate::request::Requests;
-use crate::scheduler::NewSequence;
+use crate::scheduler::{NewSequence, Origin, Root};
 use crate::template::ChatTemplate;
 use crate::thread::{self, Shared};
 use crate::{Config, LoadError, ModelInfo};
@@ -35,6 +36,8 @@ struct Inner {
     info: ModelInfo,
     name: Arc<str>,
     work: Work,
+    sharing: Sharing,
+    queue_timeout: Duration,
     admission: Arc<Semaphore>,
     places: usize,
     shared: Arc<Shared>,
@@ -69,8 +72,14 @@ pub struct Stats {
     pub cancelled: u64,
     /// Calls that failed after they were accepted.
     pub failed: u64,
-    /// Times a call gave its place up to others and was computed again.
+    /// Times a call gave its place up to others.
     pub preempted: u64,
+    /// Prompt tokens that were not computed, since they were in the prefix cache.
+    pub reused_tokens: u64,
+    /// Of these, tokens that had been evicted from the KV cache and were put back.
+    pub restored_tokens: u64,
+    /// Cells of the KV cache in use, those kept for later calls included.
+    pub cells: u64,
 }
 
 impl Engine {
@@ -107,10 +116,9 @@ impl Engine {
             model: Arc::clone(&model),
             template,
         });
-        let places = config.slots as usize + config.queue;
-        let (sender, inbox) = sync_channel(places);
+        let (sender, inbox) = sync_channel(places(&config));
         let work = Work::Chat { requests, inbox: Mutex::new(Some(sender)) };
-        Self::start(info, places, work, move |shared, loaded| {
+        Self::start(info, &config.clone(), work, move |shared, loaded| {
             thread::run(&model, &config, &inbox, shared, loaded)
         })
     }
@@ -125,10 +133,9 @@ impl Engine {
             defaults: config.embedding.clone(),
             model: Arc::clone(&model),
         });
-        let places = config.slots as usize + config.queue;
-        let (sender, inbox) = sync_channel(places);
+        let (sender, inbox) = sync_channel(places(&config));
         let work = Work::Embed { inputs, inbox: Mutex::new(Some(sender)) };
-        Self::start(info, places, work, move |shared, loaded| {
+        Self::start(info, &config.clone(), work, move |shared, loaded| {
             embed::run(&model, &config, max_tokens, &inbox, shared, loaded);
         })
     }
@@ -136,11 +143,12 @@ impl Engine {
     /// Starts the model's thread and waits until its context is made.
     fn start(
         info: ModelInfo,
-        places: usize,
+        config: &Config,
         work: Work,
         run: impl FnOnce(&Shared, &SyncSender<Result<(), LoadError>>) + Send + 'static,
     ) -> Result<Self, LoadError> {
         let (loaded, outcome) = sync_channel(1);
+        let places = places(config);
         let shared = Arc::new(Shared::default());
         let of_thread = Arc::clone(&shared);
         let thread = std::thread::Builder::new()
@@ -153,6 +161,8 @@ impl Engine {
             name: info.name.as_str().into(),
             info,
             work,
+            sharing: config.sharing,
+            queue_timeout: Duration::from_millis(config.queue_timeout_ms),
             admission: Arc::new(Semaphore::new(places)),
             places,
             shared,
@@ -181,6 +191,9 @@ impl Engine {
             cancelled: read(&counters.cancelled),
             failed: read(&counters.failed),
             preempted: read(&counters.preempted),
+            reused_tokens: read(&counters.reused),
+            restored_tokens: read(&counters.restored),
+            cells: read(&counters.cells),
         }
     }
 
@@ -193,7 +206,9 @@ impl Engine {
         let (requests, inbox) = self.0.chat()?;
         let permit = Arc::clone(&self.0.admission).try_acquire_owned().map_err(|_| overloaded())?;
         let (requests, text) = (Arc::clone(requests), text.to_owned());
-        let (sequence, items) = blocking(move || requests.continuation(&text, max_tokens, permit)).await?;
+        let origin = self.0.origin("", Instant::now());
+        let continued = move || requests.continuation(&text, max_tokens, origin, permit);
+        let (sequence, items) = blocking(continued).await?;
         submit(inbox, sequence)?;
         Ok(Box::pin(Events::begin(items).await?))
     }
@@ -213,7 +228,8 @@ impl Engine {
         let (requests, inbox) = self.0.chat()?;
         let permit = Arc::clone(&self.0.admission).try_acquire_owned().map_err(|_| overloaded())?;
         let (requests, call) = (Arc::clone(requests), call.clone());
-        let prepared = blocking(move || requests.prepare(call.chat()?, permit)).await?;
+        let origin = self.0.origin(&call.principal.key_id, call.received);
+        let prepared = blocking(move || requests.prepare(call.chat()?, origin, permit)).await?;
         let (sequence, items) = prepared;
         submit(inbox, sequence)?;
         Ok(Box::pin(Events::begin(items).await?))
@@ -301,6 +317,21 @@ impl Inner {
         }
     }
 
+    /// Where a call comes from, and with whom it shares.
+    fn origin(&self, principal: &str, received: Instant) -> Origin {
+        let principal: Arc<str> = principal.into();
+        let domain = match self.sharing {
+            Sharing::Everyone => "".into(),
+            Sharing::Key | Sharing::Nobody => Arc::clone(&principal),
+        };
+        Origin {
+            root: Root { domain, adapter: "".into() },
+            principal,
+            batch: false,
+            deadline: received.checked_add(self.queue_timeout),
+        }
+    }
+
     fn shutdown(&self) {
         self.shared.stop.store(true, Ordering::Release);
         // Wakes an idle thread.
@@ -369,15 +400,18 @@ fn describe(model: &LoadedModel, name: &str, config: &Config) -> ModelInfo {
     }
 }
 
+/// Most calls inside at once: those that run and those that wait.
+fn places(config: &Config) -> usize {
+    config.slots as usize + config.queue
+}
+
 fn check(config: &Config) -> Result<(), LoadError> {
     let wrong = |name, reason: &str| Err(LoadError::Config { name, reason: reason.to_owned() });
     match config {
         Config { slots: 0 | 257.., .. } => wrong("slots", "must be between 1 and 256"),
         Config { context_tokens: 0, .. } => wrong("context_tokens", "must be above 0"),
         Config { prefill_tokens: 0 | 8193.., .. } => wrong("prefill_tokens", "must be between 1 and 8192"),
-        Config { shared_prefill_tokens: 0 | 8193.., .. } => {
-            wrong("shared_prefill_tokens", "must be between 1 and 8192")
-        }
+        Config { step_ms: 0, .. } => wrong("step_ms", "must be above 0"),
         Config { threads: Some(0), .. } => wrong("threads", "must be above 0"),
         Config { event_buffer: 0, .. } => wrong("event_buffer", "must be above 0"),
         Config { queue: 100_001.., .. } => wrong("queue", "must be at most 100000"),

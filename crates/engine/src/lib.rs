@@ -34,7 +34,7 @@ mod thread;
 mod tools;
 mod vocabulary;
 
-pub use config::{Config, EmbeddingDefaults, SamplingDefaults};
+pub use config::{Config, EmbeddingDefaults, SamplingDefaults, Sharing};
 pub use engine::{Engine, Stats};
 pub use error::LoadError;
 pub use model::ModelInfo;

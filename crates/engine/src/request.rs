@@ -13,7 +13,7 @@ use crate::dropped;
 use crate::grammar::{Ask, Before, CallSchema, Constraint, Grammars, Rules, Shape};
 use crate::output::{Begins, Writer};
 use crate::sampler::{Sampler, SamplingParams};
-use crate::scheduler::{Item, NewSequence, ThinkingLimit};
+use crate::scheduler::{Item, NewSequence, Origin, ThinkingLimit};
 use crate::template::{ChatTemplate, Prompt, begun, wants_thinking};
 use crate::tools::{Body, Reader, Syntax, TextParameters, Thought};
 use crate::vocabulary::{Tokenize, Vocabulary};
@@ -49,6 +49,7 @@ impl Requests {
     pub(crate) fn prepare(
         &self,
         chat: &Chat,
+        origin: Origin,
         permit: OwnedSemaphorePermit,
     ) -> Result<(NewSequence, mpsc::Receiver<Item>), Failure> {
         check(chat)?;
@@ -59,6 +60,7 @@ impl Requests {
         // One more than the buffer: an item is sent only while two have room.
         let (sender, receiver) = mpsc::channel(self.event_buffer.max(2) + 1);
         let sequence = NewSequence {
+            origin,
             sampler: Sampler::new(params, &tokens),
             tokens,
             max_tokens,
@@ -125,12 +127,14 @@ impl Requests {
         &self,
         text: &str,
         max_tokens: usize,
+        origin: Origin,
         permit: OwnedSemaphorePermit,
     ) -> Result<(NewSequence, mpsc::Receiver<Item>), Failure> {
         let Prompt { tokens, .. } = self.prompt(text);
         let (max_tokens, at_max) = self.budget(tokens.len(), Some(max_tokens as u64))?;
         let (events, receiver) = mpsc::channel(self.event_buffer.max(2) + 1);
         let sequence = NewSequence {
+            origin,
             sampler: Sampler::new(SamplingParams::default(), &tokens),
             tokens,
             max_tokens,

@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 use message::{ErrorKind, Failure};
 
 use crate::backend::{Backend, Llama, LoadedModel};
-use crate::scheduler::{Counters, Limits, NewSequence, Progress, Scheduler};
+use crate::config::Sharing;
+use crate::scheduler::{CacheLimits, Counters, Limits, NewSequence, Progress, Scheduler};
 use crate::{Config, LoadError};
 
 /// How long the thread naps when all calls wait for their readers: short for a reader,
@@ -41,12 +42,7 @@ pub(crate) fn run(
             return;
         }
     };
-    let limits = Limits {
-        slots: config.slots,
-        prefill_tokens: config.prefill_tokens as usize,
-        shared_prefill_tokens: config.shared_prefill_tokens as usize,
-        stalled_reader: Duration::from_millis(config.stalled_reader_ms),
-    };
+    let limits = limits(config);
     let mut scheduler =
         Scheduler::new(backend, Arc::clone(model.vocabulary()), limits, Arc::clone(&shared.counters));
     shared.ready.store(true, Ordering::Release);
@@ -68,6 +64,24 @@ pub(crate) fn run(
         inbox.try_iter().for_each(|new| scheduler.add(new));
         scheduler.fail_all(&failure);
     }));
+}
+
+/// The configuration in the scheduler's terms.
+fn limits(config: &Config) -> Limits {
+    let kept = config.kept_tokens.unwrap_or(config.context_tokens / 2);
+    Limits {
+        slots: config.slots,
+        prefill_tokens: config.prefill_tokens as usize,
+        inter_token: config.inter_token_ms.map(|ms| Duration::from_millis(ms.into())),
+        longest_step: Duration::from_millis(config.step_ms.into()),
+        stalled_reader: Duration::from_millis(config.stalled_reader_ms),
+        cache: CacheLimits {
+            sequences: config.sequences(),
+            kept_cells: kept as usize,
+            saved_bytes: (config.saved_mib as usize) << 20,
+            sharing: config.sharing != Sharing::Nobody,
+        },
+    }
 }
 
 fn crank<B: Backend>(scheduler: &mut Scheduler<B>, inbox: &Receiver<NewSequence>, shared: &Shared) {

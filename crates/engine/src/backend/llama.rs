@@ -4,17 +4,19 @@ use std::io::Read;
 use std::num::NonZeroU32;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use llama_cpp_2::DecodeError;
 use llama_cpp_2::context::LlamaContext;
 use llama_cpp_2::context::params::LlamaContextParams;
+use llama_cpp_2::context::session::LlamaStateSeqFlags;
 use llama_cpp_2::llama_backend::LlamaBackend;
 use llama_cpp_2::llama_batch::LlamaBatch;
 use llama_cpp_2::model::LlamaModel;
 use llama_cpp_2::model::params::LlamaModelParams;
 use llama_cpp_2::token::LlamaToken;
 
-use super::{Backend, BatchToken, SequenceId, StepError, log, threads};
+use super::{Backend, BatchToken, Positions, SequenceId, StepError, log, threads};
 use crate::tools::MARKS;
 use crate::vocabulary::{Token, Tokenize, Vocabulary};
 use crate::{Config, LoadError};
@@ -96,6 +98,17 @@ impl LoadedModel {
     pub(crate) fn ranks(&self) -> bool {
         const RANK: u32 = 4;
         self.pooling() == Some(RANK)
+    }
+
+    /// What it remembers of a text is one thing per token, which other texts with the same
+    /// beginning can use. Not so if it is recurrent, in part or all, or if layers look back
+    /// through a sliding window: llama.cpp reuses the cells behind the window.
+    pub(crate) fn remembers_tokens(&self) -> bool {
+        let window = || {
+            let architecture = self.metadata("general.architecture").unwrap_or_default();
+            self.metadata(&format!("{architecture}.attention.sliding_window")).is_some_and(|size| size != "0")
+        };
+        !(self.model.is_recurrent() || self.model.is_hybrid() || window())
     }
 
     /// Numbers in an embedding.
@@ -182,6 +195,10 @@ fn read_vocabulary(model: &LlamaModel) -> Vocabulary {
 pub(crate) struct Llama<'m> {
     context: LlamaContext<'m>,
     batch: LlamaBatch<'static>,
+    /// What it remembers is one thing per token.
+    shares: bool,
+    /// A sequence of no call, through which parts of others are saved and restored.
+    passage: SequenceId,
 }
 
 impl<'m> Llama<'m> {
@@ -195,7 +212,7 @@ impl<'m> Llama<'m> {
             .with_n_ctx(NonZeroU32::new(config.context_tokens))
             .with_n_batch(step_tokens)
             .with_n_ubatch(step_tokens.min(micro_batch()))
-            .with_n_seq_max(config.slots)
+            .with_n_seq_max(config.sequences() + 1)
             .with_n_threads(threads)
             .with_n_threads_batch(threads)
             // Without it each sequence would own a fixed share of the cache.
@@ -206,7 +223,8 @@ impl<'m> Llama<'m> {
             context_tokens: config.context_tokens,
             reason: log::last_error(),
         })?;
-        Ok(Self { context, batch: LlamaBatch::new(step_tokens as usize, 1) })
+        let batch = LlamaBatch::new(step_tokens as usize, 1);
+        Ok(Self { context, batch, shares: model.remembers_tokens(), passage: config.sequences() })
     }
 }
 
@@ -232,7 +250,7 @@ fn micro_batch() -> u32 {
 
 /// The most tokens one step can hold: a prefill chunk and one token of every slot.
 fn step_tokens(config: &Config) -> u32 {
-    config.prefill_tokens.max(config.shared_prefill_tokens) + config.slots
+    config.prefill_tokens + config.slots
 }
 
 impl Backend for Llama<'_> {
@@ -240,7 +258,8 @@ impl Backend for Llama<'_> {
         self.context.n_ctx() as usize
     }
 
-    fn step(&mut self, batch: &[BatchToken]) -> Result<(), StepError> {
+    fn step(&mut self, batch: &[BatchToken]) -> Result<Duration, StepError> {
+        let began = Instant::now();
         self.batch.clear();
         for entry in batch {
             let token = LlamaToken(entry.token.cast_signed());
@@ -253,7 +272,8 @@ impl Backend for Llama<'_> {
             DecodeError::NoKvCacheSlot => StepError::NoRoom,
             DecodeError::NTokensZero => StepError::Failed(-1),
             DecodeError::Unknown(code) => StepError::Failed(code),
-        })
+        })?;
+        Ok(began.elapsed())
     }
 
     fn logits(&self, index: usize) -> &[f32] {
@@ -264,5 +284,45 @@ impl Backend for Llama<'_> {
     fn release(&mut self, sequence: SequenceId) {
         // Removing a whole sequence always succeeds.
         let _ = self.context.clear_kv_cache_seq(Some(sequence), None, None);
+    }
+
+    fn shares(&self) -> bool {
+        self.shares
+    }
+
+    fn copy(&mut self, from: SequenceId, to: SequenceId, positions: Positions) {
+        let (from, to) = (from.cast_signed(), to.cast_signed());
+        // Fails only for positions beyond i32, which no context holds.
+        let _ = self.context.copy_kv_cache_seq(from, to, Some(positions.start), Some(positions.end));
+    }
+
+    fn remove(&mut self, sequence: SequenceId, positions: Positions) {
+        let end = Some(positions.end).filter(|&end| end != u32::MAX);
+        // Part of a sequence can always be removed where `shares` holds.
+        let _ = self.context.clear_kv_cache_seq(Some(sequence), Some(positions.start), end);
+    }
+
+    fn save(&mut self, sequence: SequenceId, positions: Positions) -> Option<Vec<u8>> {
+        let whole = LlamaStateSeqFlags::empty();
+        self.copy(sequence, self.passage, positions);
+        let passage = self.passage.cast_signed();
+        let mut state = vec![0; self.context.state_seq_get_size_ext(passage, whole)];
+        // SAFETY: the buffer is as large as llama.cpp has just said that the state is, and
+        // nothing was computed in between.
+        let written = unsafe { self.context.state_seq_get_data_ext(state.as_mut_ptr(), passage, whole) };
+        self.release(self.passage);
+        (written == state.len()).then_some(state)
+    }
+
+    fn restore(&mut self, sequence: SequenceId, positions: Positions, state: &[u8]) -> bool {
+        let (passage, whole) = (self.passage.cast_signed(), LlamaStateSeqFlags::empty());
+        // SAFETY: the bytes come from `save` of a context of the same model and shape:
+        // they are kept in memory that nobody else writes to.
+        let restored = unsafe { self.context.state_seq_set_data_ext(state, passage, whole) };
+        if restored {
+            self.copy(self.passage, sequence, positions);
+        }
+        self.release(self.passage);
+        restored
     }
 }

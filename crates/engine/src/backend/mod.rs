@@ -8,13 +8,21 @@ mod log;
 mod pooled;
 mod threads;
 
+use std::time::Duration;
+
 pub(crate) use llama::{Llama, LoadedModel};
 pub(crate) use pooled::Pooled;
 
 use crate::vocabulary::Token;
 
-/// A sequence's place in the KV cache: 0 to `slots` − 1.
+/// A sequence of the KV cache: a set of its cells. A cell may be in several.
 pub(crate) type SequenceId = u32;
+
+/// Most sequences a context can have (`LLAMA_MAX_SEQ`).
+pub(crate) const MAX_SEQUENCES: u32 = 256;
+
+/// A stretch of a sequence's tokens, by their places in it.
+pub(crate) type Positions = std::ops::Range<u32>;
 
 /// One token to be processed in a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,8 +53,9 @@ pub(crate) trait Backend {
     /// How many tokens the KV cache holds, over all sequences.
     fn cells(&self) -> usize;
 
-    /// Processes a batch; its logits can be read until the next step.
-    fn step(&mut self, batch: &[BatchToken]) -> Result<(), StepError>;
+    /// Processes a batch, and tells how long it took; its logits can be read until the
+    /// next step.
+    fn step(&mut self, batch: &[BatchToken]) -> Result<Duration, StepError>;
 
     /// The logits after the batch's token `index`, one per token of the vocabulary.
     /// Only for tokens whose `logits` flag was set.
@@ -54,6 +63,22 @@ pub(crate) trait Backend {
 
     /// Forgets a sequence.
     fn release(&mut self, sequence: SequenceId);
+
+    /// Whether the methods below can be used: whether what the model remembers of a text
+    /// is one thing per token. Not so with recurrent models and sliding windows.
+    fn shares(&self) -> bool;
+
+    /// Lets `to` have a stretch of `from`'s cells, too. Copies nothing.
+    fn copy(&mut self, from: SequenceId, to: SequenceId, positions: Positions);
+
+    /// Takes a stretch of cells out of a sequence; to the end, if it ends at `u32::MAX`.
+    fn remove(&mut self, sequence: SequenceId, positions: Positions);
+
+    /// A stretch of a sequence as bytes; `None` if it cannot be had.
+    fn save(&mut self, sequence: SequenceId, positions: Positions) -> Option<Vec<u8>>;
+
+    /// Puts back what `save` gave, into new cells of a sequence. Tells whether it could.
+    fn restore(&mut self, sequence: SequenceId, positions: Positions, state: &[u8]) -> bool;
 }
 
 #[cfg(test)]

@@ -1,35 +1,48 @@
 //! Decides what each step of the model computes: three verbs, [`Scheduler::add`],
 //! [`Scheduler::schedule`], [`Scheduler::step`].
 //!
-//! Continuous batching: every step takes one token of each call that is decoding and a
-//! chunk of the prompts that are not done, so that a long prompt slows the others down
-//! and does not stop them. All calls share one KV cache; when it is full, the youngest
-//! call gives its place up and is computed again later.
+//! Continuous batching: every step takes one token of each call that is decoding and as
+//! much of the prompts that are not done as leaves the others their pace (`pace`). Whose
+//! turn it is, `fair` knows; who gets in and who gives way, `admit`; what a step holds,
+//! `plan`. All calls share one KV cache and whatever is in it (`cache/`): a call that gives
+//! way finds its tokens again, and a prompt that another call has computed is not computed.
 //!
-//! Knows no clock (the time is handed in), no thread and no llama.cpp.
+//! Knows no clock (the time is handed in, the backend measures its steps), no thread and no
+//! llama.cpp.
 
+mod admit;
+mod cache;
+mod fair;
+mod pace;
+mod plan;
 mod sequence;
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use message::{ErrorKind, Failure};
 
-use crate::backend::{Backend, BatchToken, SequenceId, StepError};
+use crate::backend::{Backend, BatchToken, StepError};
 use crate::sampler::Scratch;
 use crate::vocabulary::Vocabulary;
+use cache::PrefixCache;
+pub(crate) use cache::{CacheLimits, Root};
+use fair::Fair;
+use pace::Pace;
+use plan::Planned;
 use sequence::Sequence;
-pub(crate) use sequence::{Item, NewSequence, ThinkingLimit};
+pub(crate) use sequence::{Item, NewSequence, Origin, ThinkingLimit};
 
 /// The bounds of scheduling; see [`Config`](crate::Config).
 #[derive(Debug, Clone)]
 pub(crate) struct Limits {
     pub(crate) slots: u32,
     pub(crate) prefill_tokens: usize,
-    pub(crate) shared_prefill_tokens: usize,
+    pub(crate) inter_token: Option<Duration>,
+    pub(crate) longest_step: Duration,
     pub(crate) stalled_reader: Duration,
+    pub(crate) cache: CacheLimits,
 }
 
 /// What the scheduler has done, readable from any thread.
@@ -49,6 +62,12 @@ pub(crate) struct Counters {
     pub(crate) failed: AtomicU64,
     /// Times a call gave its place up to others.
     pub(crate) preempted: AtomicU64,
+    /// Prompt tokens that were in the cache.
+    pub(crate) reused: AtomicU64,
+    /// Of these, tokens that had been evicted and came back from memory.
+    pub(crate) restored: AtomicU64,
+    /// Cells of the KV cache in use, those kept for later calls included.
+    pub(crate) cells: AtomicU64,
 }
 
 fn count(counter: &AtomicU64, more: u64) {
@@ -72,15 +91,18 @@ pub(crate) struct Scheduler<B> {
     vocabulary: Arc<Vocabulary>,
     limits: Limits,
     counters: Arc<Counters>,
-    /// In order of arrival.
-    waiting: VecDeque<Sequence>,
-    /// In order of admission: the last is the youngest.
+    cache: PrefixCache,
+    fair: Fair,
+    pace: Pace,
+    waiting: Vec<Sequence>,
     running: Vec<Sequence>,
-    free_slots: Vec<SequenceId>,
     batch: Vec<BatchToken>,
-    /// For each entry of `running` in the batch: its index and its last token's place in the batch.
-    planned: Vec<(usize, usize)>,
+    planned: Vec<Planned>,
     scratch: Scratch,
+    /// Calls added so far.
+    arrivals: u64,
+    /// Steps planned so far.
+    steps: u64,
 }
 
 impl<B: Backend> Scheduler<B> {
@@ -91,22 +113,29 @@ impl<B: Backend> Scheduler<B> {
         counters: Arc<Counters>,
     ) -> Self {
         Self {
+            cache: PrefixCache::new(&backend, limits.cache.clone()),
+            fair: Fair::default(),
+            pace: Pace::new(limits.inter_token, limits.longest_step),
             backend,
             vocabulary,
-            free_slots: (0..limits.slots).rev().collect(),
             limits,
             counters,
-            waiting: VecDeque::new(),
+            waiting: Vec::new(),
             running: Vec::new(),
             batch: Vec::new(),
             planned: Vec::new(),
             scratch: Scratch::default(),
+            arrivals: 0,
+            steps: 0,
         }
     }
 
     /// Takes a call in.
     pub(crate) fn add(&mut self, new: NewSequence) {
-        self.waiting.push_back(Sequence::new(new));
+        self.arrivals += 1;
+        let sequence = Sequence::new(new, self.arrivals);
+        self.fair.arrive(&sequence.origin().principal);
+        self.waiting.push(sequence);
     }
 
     /// Whether there is nothing to do.
@@ -124,7 +153,7 @@ impl<B: Backend> Scheduler<B> {
 
     /// Plans the next step: frees what has ended, admits what has room, and fills the batch.
     pub(crate) fn schedule(&mut self, now: Instant) {
-        self.give_up_on_stalled(now);
+        self.give_up_late(now);
         self.sweep();
         self.admit();
         self.plan();
@@ -134,57 +163,41 @@ impl<B: Backend> Scheduler<B> {
     pub(crate) fn step(&mut self, now: Instant) -> Progress {
         self.schedule(now);
         if self.batch.is_empty() {
+            self.tell();
             return if self.is_idle() { Progress::Idle } else { Progress::Stalled };
         }
         match self.backend.step(&self.batch) {
-            Ok(()) => self.advance(),
+            Ok(took) => {
+                self.pace.observe(self.batch.len(), took);
+                self.advance();
+            }
             // The plan fits by our count of cells; should llama.cpp count differently
-            // (sliding windows, padding), the youngest gives way.
-            Err(StepError::NoRoom) if self.running.len() > 1 => self.preempt_youngest(),
+            // (sliding windows, padding), somebody gives way.
+            Err(StepError::NoRoom) if self.running.len() > 1 => self.preempt_least(),
             Err(error) => self.fail_planned(&error),
         }
         self.sweep();
+        self.tell();
         Progress::Worked
     }
 
     /// Takes out the calls that have ended or whose client is gone.
     fn sweep(&mut self) {
-        let gone = |sequence: &Sequence| sequence.over() || sequence.abandoned();
-        let counters = Arc::clone(&self.counters);
-        let tally = |sequence: &Sequence| {
+        let gone = |sequence: &mut Sequence| sequence.over() || sequence.abandoned();
+        let waiting = self.waiting.extract_if(.., gone);
+        for mut sequence in waiting.chain(self.running.extract_if(.., gone)) {
             if !sequence.over() {
-                count(&counters.cancelled, 1);
+                count(&self.counters.cancelled, 1);
             }
-        };
-        self.waiting.retain(|sequence| {
-            let gone = gone(sequence);
-            if gone {
-                tally(sequence);
+            self.fair.leave(&sequence.origin().principal);
+            if let Some(lease) = sequence.lease.take() {
+                self.cache.end(&mut self.backend, lease, !sequence.failed());
             }
-            !gone
-        });
-        let mut at = 0;
-        while at < self.running.len() {
-            if gone(&self.running[at]) {
-                let mut sequence = self.running.remove(at);
-                tally(&sequence);
-                self.free(&mut sequence);
-            } else {
-                at += 1;
-            }
-        }
-        self.counters.busy.store(self.running.len() as u64, Ordering::Relaxed);
-    }
-
-    fn free(&mut self, sequence: &mut Sequence) {
-        sequence.computed = 0;
-        if let Some(slot) = sequence.slot.take() {
-            self.backend.release(slot);
-            self.free_slots.push(slot);
         }
     }
 
-    fn give_up_on_stalled(&mut self, now: Instant) {
+    /// Ends the calls whose readers have stopped, and those that waited too long.
+    fn give_up_late(&mut self, now: Instant) {
         for sequence in &mut self.running {
             if sequence.has_room() {
                 sequence.stalled_since = None;
@@ -198,98 +211,31 @@ impl<B: Backend> Scheduler<B> {
                 ));
             }
         }
-    }
-
-    /// Gives slots to the calls that have waited longest. First come, first served: a
-    /// short call does not overtake a long one that waits for room.
-    fn admit(&mut self) {
-        while let Some(next) = self.waiting.front() {
-            let promised: usize = self.running.iter().map(|sequence| sequence.tokens().len()).sum();
-            let fits = self.running.is_empty() || promised + next.tokens().len() < self.backend.cells();
-            if !fits {
-                break;
-            }
-            let Some(slot) = self.free_slots.pop() else { break };
-            let Some(mut sequence) = self.waiting.pop_front() else { break };
-            sequence.slot = Some(slot);
-            self.running.push(sequence);
-        }
-        self.counters.busy.store(self.running.len() as u64, Ordering::Relaxed);
-    }
-
-    /// Fills the batch: one token for each call that decodes, then prompts in order.
-    fn plan(&mut self) {
-        self.make_room();
-        self.batch.clear();
-        self.planned.clear();
-        let ready = |sequence: &Sequence| sequence.has_room();
-        for index in 0..self.running.len() {
-            if self.running[index].remaining() == 1 && ready(&self.running[index]) {
-                self.put(index, 1);
+        for sequence in &mut self.waiting {
+            if sequence.origin().deadline.is_some_and(|deadline| now >= deadline) {
+                count(&self.counters.failed, 1);
+                sequence.fail(Failure::new(
+                    ErrorKind::Timeout,
+                    "the call waited too long for its turn; the model is busy, try again later",
+                ));
             }
         }
-        let mut budget = if self.batch.is_empty() {
-            self.limits.prefill_tokens
-        } else {
-            self.limits.shared_prefill_tokens
-        };
-        for index in 0..self.running.len() {
-            let remaining = self.running[index].remaining();
-            if budget > 0 && remaining > 1 && ready(&self.running[index]) {
-                let chunk = remaining.min(budget);
-                budget -= chunk;
-                self.put(index, chunk);
-            }
-        }
-    }
-
-    /// Preempts the youngest calls until one more step of every decoding call fits.
-    fn make_room(&mut self) {
-        loop {
-            let needed: usize = self.running.iter().map(|sequence| sequence.tokens().len()).sum();
-            if needed <= self.backend.cells() || self.running.len() <= 1 {
-                return;
-            }
-            self.preempt_youngest();
-        }
-    }
-
-    fn preempt_youngest(&mut self) {
-        if let Some(mut sequence) = self.running.pop() {
-            count(&self.counters.preempted, 1);
-            self.free(&mut sequence);
-            self.waiting.push_front(sequence);
-        }
-    }
-
-    /// Puts the next `count` tokens of a call into the batch.
-    fn put(&mut self, index: usize, count: usize) {
-        let sequence = &self.running[index];
-        let Some(slot) = sequence.slot else { return };
-        let (from, to) = (sequence.computed, sequence.computed + count);
-        let last = sequence.tokens().len() - 1;
-        let tokens = sequence.tokens()[from..to].iter().zip(from..);
-        self.batch.extend(tokens.map(|(&token, position)| BatchToken {
-            token,
-            position: position as u32,
-            sequence: slot,
-            logits: position == last,
-        }));
-        self.planned.push((index, self.batch.len() - 1));
     }
 
     /// The step went well: every call whose last token was in it gets its next one.
     fn advance(&mut self) {
-        for &(index, last) in &self.planned {
+        for &Planned { index, last, tokens } in &self.planned {
             let sequence = &mut self.running[index];
-            let before = sequence.computed;
-            sequence.computed = self.batch[last].position as usize + 1;
-            let done = (sequence.computed - before) as u64;
+            let upto = self.batch[last].position as usize + 1;
+            self.fair.charge(&sequence.origin().principal, tokens as u64);
+            if let Some((lease, all)) = sequence.lease_and_tokens() {
+                self.cache.computed(&mut self.backend, lease, all, upto);
+            }
             if !self.batch[last].logits {
-                count(&self.counters.prefilled, done);
+                count(&self.counters.prefilled, tokens as u64);
                 continue;
             }
-            count(&self.counters.prefilled, done - 1);
+            count(&self.counters.prefilled, tokens as u64 - 1);
             count(&self.counters.decoded, 1);
             sequence.advance(self.backend.logits(last), &self.vocabulary, &mut self.scratch);
             if sequence.over() {
@@ -301,10 +247,19 @@ impl<B: Backend> Scheduler<B> {
     /// The step failed: the calls in it end, the others go on.
     fn fail_planned(&mut self, error: &StepError) {
         tracing::warn!(%error, calls = self.planned.len(), "a step failed; its calls are ended");
-        for &(index, _) in &self.planned {
+        for &Planned { index, .. } in &self.planned {
             count(&self.counters.failed, 1);
             self.running[index].fail(Failure::internal(error.clone()));
         }
+    }
+
+    /// Writes down how things stand, for whoever asks.
+    fn tell(&self) {
+        let set = |counter: &AtomicU64, value: u64| counter.store(value, Ordering::Relaxed);
+        set(&self.counters.busy, self.running.len() as u64);
+        set(&self.counters.cells, self.cache.used() as u64);
+        set(&self.counters.reused, self.cache.tally.reused);
+        set(&self.counters.restored, self.cache.tally.restored);
     }
 }
 

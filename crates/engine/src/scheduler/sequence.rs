@@ -2,12 +2,13 @@
 //! where its events go.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Instant;
 
 use message::{Event, Failure, FinishReason, TokenLogprob, TopLogprob, Usage};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
-use crate::backend::SequenceId;
+use super::cache::{Lease, Root};
 use crate::grammar::{Constraint, Rules};
 use crate::output::Writer;
 use crate::sampler::{Sampler, Scratch, logprobs};
@@ -20,9 +21,24 @@ pub(crate) type Item = Result<Vec<Event>, Failure>;
 /// less room waits for its reader.
 const ROOM: usize = 2;
 
+/// Where a call comes from, as far as its turn depends on it.
+#[derive(Debug, Clone)]
+pub(crate) struct Origin {
+    /// Who asks.
+    pub(crate) principal: Arc<str>,
+    /// With whom it shares what has been computed.
+    pub(crate) root: Root,
+    /// It can wait: interactive calls go first.
+    pub(crate) batch: bool,
+    /// When nobody will wait for it any longer, if it has not begun.
+    pub(crate) deadline: Option<Instant>,
+}
+
 /// A call that is ready to be scheduled.
 #[derive(Debug)]
 pub(crate) struct NewSequence {
+    /// Where it comes from.
+    pub(crate) origin: Origin,
     /// The prompt, then what was generated.
     pub(crate) tokens: Vec<Token>,
     /// Most tokens to generate.
@@ -64,14 +80,17 @@ pub(crate) struct ThinkingLimit {
 pub(super) struct Sequence {
     new: NewSequence,
     prompt_length: usize,
-    /// Tokens whose keys and values are in the cache.
-    pub(super) computed: usize,
-    /// Its place in the cache, while it has one.
-    pub(super) slot: Option<SequenceId>,
+    /// Its number in the order of arrival.
+    pub(super) arrival: u64,
+    /// Its sequence in the cache, while it has one.
+    pub(super) lease: Option<Lease>,
+    /// The last step it had part in.
+    pub(super) last_step: u64,
     /// Since when its reader has not kept up.
     pub(super) stalled_since: Option<Instant>,
     started: bool,
     over: bool,
+    failed: bool,
     /// The constraint that holds now.
     constraint: Option<Constraint>,
     /// Announced tool calls that were seen to.
@@ -83,7 +102,7 @@ pub(super) struct Sequence {
 }
 
 impl Sequence {
-    pub(super) fn new(mut new: NewSequence) -> Self {
+    pub(super) fn new(mut new: NewSequence, arrival: u64) -> Self {
         let constraint = match std::mem::take(&mut new.rules) {
             Rules::Whole(constraint) => Some(constraint),
             rules => {
@@ -94,11 +113,13 @@ impl Sequence {
         Self {
             prompt_length: new.tokens.len(),
             new,
-            computed: 0,
-            slot: None,
+            arrival,
+            lease: None,
+            last_step: 0,
             stalled_since: None,
             started: false,
             over: false,
+            failed: false,
             constraint,
             announced: 0,
             thought: 0,
@@ -111,9 +132,19 @@ impl Sequence {
         &self.new.tokens
     }
 
+    /// Where it comes from.
+    pub(super) fn origin(&self) -> &Origin {
+        &self.new.origin
+    }
+
+    /// Its place in the cache, and what belongs there.
+    pub(super) fn lease_and_tokens(&mut self) -> Option<(&mut Lease, &[Token])> {
+        Some((self.lease.as_mut()?, &self.new.tokens))
+    }
+
     /// Tokens not yet computed: one while it decodes, more while its prompt is processed.
     pub(super) fn remaining(&self) -> usize {
-        self.new.tokens.len() - self.computed
+        self.new.tokens.len() - self.lease.as_ref().map_or(0, |lease| lease.computed)
     }
 
     /// Nobody listens any more.
@@ -126,6 +157,11 @@ impl Sequence {
         self.over
     }
 
+    /// It has ended with a failure.
+    pub(super) fn failed(&self) -> bool {
+        self.failed
+    }
+
     /// Its reader keeps up.
     pub(super) fn has_room(&self) -> bool {
         self.new.events.capacity() >= ROOM
@@ -134,6 +170,7 @@ impl Sequence {
     /// Ends it with a failure.
     pub(super) fn fail(&mut self, failure: Failure) {
         self.over = true;
+        self.failed = true;
         // Room is kept for this; if the reader is gone, nobody needs to know.
         let _ = self.new.events.try_send(Err(failure));
     }

@@ -26,7 +26,10 @@ fn vocabulary() -> Arc<Vocabulary> {
 
 fn sequence(writer: Writer) -> (NewSequence, mpsc::Receiver<Item>) {
     let (events, items) = mpsc::channel(4096);
+    let root = Root { domain: "".into(), adapter: "".into() };
+    let origin = Origin { principal: "somebody".into(), root, batch: false, deadline: None };
     let new = NewSequence {
+        origin,
         tokens: vec![0],
         max_tokens: 2000,
         at_max: FinishReason::MaxTokens,
@@ -47,7 +50,7 @@ fn sequence(writer: Writer) -> (NewSequence, mpsc::Receiver<Item>) {
 /// close quotes and brackets than go on.
 fn answer(new: NewSequence, mut items: mpsc::Receiver<Item>, words: &str) -> Completion {
     let vocabulary = vocabulary();
-    let mut sequence = Sequence::new(new);
+    let mut sequence = Sequence::new(new, 0);
     let mut scratch = Scratch::default();
     let mut said = 0;
     while !sequence.over() {

@@ -3,63 +3,17 @@
 use message::{Event, FinishReason};
 use tokio::sync::mpsc;
 
+mod model;
+mod sharing;
+mod turns;
+
+use model::{Model, alphabet, of_everything};
+
 use super::*;
 use crate::grammar::Rules;
 use crate::output::Writer;
 use crate::sampler::{Sampler, SamplingParams};
 use crate::vocabulary::Token;
-
-/// The letters, and a token that ends a turn.
-const VOCABULARY: usize = 27;
-
-/// A model that continues the alphabet: after token n comes n + 1, after `z` the end.
-/// Remembers its batches and what its cache holds, and fails or is full when told to.
-struct Alphabet {
-    cells: usize,
-    cached: Vec<Vec<Token>>,
-    batches: Vec<Vec<BatchToken>>,
-    outcomes: VecDeque<StepError>,
-    logits: Vec<Vec<f32>>,
-}
-
-impl Alphabet {
-    fn new(cells: usize, slots: usize) -> Self {
-        let (cached, batches) = (vec![Vec::new(); slots], Vec::new());
-        Self { cells, cached, batches, outcomes: VecDeque::new(), logits: Vec::new() }
-    }
-}
-
-impl Backend for Alphabet {
-    fn cells(&self) -> usize {
-        self.cells
-    }
-
-    fn step(&mut self, batch: &[BatchToken]) -> Result<(), StepError> {
-        if let Some(error) = self.outcomes.pop_front() {
-            return Err(error);
-        }
-        self.logits.clear();
-        for entry in batch {
-            let cached = &mut self.cached[entry.sequence as usize];
-            assert_eq!(cached.len(), entry.position as usize, "tokens come in order, none twice");
-            cached.push(entry.token);
-            let mut logits = vec![0.0; VOCABULARY];
-            logits[(entry.token as usize + 1).min(26)] = 9.0;
-            self.logits.push(logits);
-        }
-        assert!(self.cached.iter().map(Vec::len).sum::<usize>() <= self.cells, "the cache holds no more");
-        self.batches.push(batch.to_vec());
-        Ok(())
-    }
-
-    fn logits(&self, index: usize) -> &[f32] {
-        &self.logits[index]
-    }
-
-    fn release(&mut self, sequence: SequenceId) {
-        self.cached[sequence as usize].clear();
-    }
-}
 
 fn vocabulary() -> Arc<Vocabulary> {
     let mut vocabulary = Vocabulary::default();
@@ -68,14 +22,27 @@ fn vocabulary() -> Arc<Vocabulary> {
     Arc::new(vocabulary)
 }
 
-fn scheduler(cells: usize, slots: u32) -> Scheduler<Alphabet> {
+fn scheduler(cells: usize, slots: u32) -> Scheduler<Model> {
+    scheduler_of(Model::new(cells, alphabet), slots)
+}
+
+fn scheduler_of(model: Model, slots: u32) -> Scheduler<Model> {
+    let cache =
+        CacheLimits { sequences: slots + 8, kept_cells: model.cells(), saved_bytes: 1 << 20, sharing: true };
     let limits = Limits {
         slots,
         prefill_tokens: 8,
-        shared_prefill_tokens: 2,
+        inter_token: None,
+        longest_step: Duration::from_secs(1),
         stalled_reader: Duration::from_secs(10),
+        cache,
     };
-    Scheduler::new(Alphabet::new(cells, slots as usize), vocabulary(), limits, Arc::default())
+    Scheduler::new(model, vocabulary(), limits, Arc::default())
+}
+
+fn origin(principal: &str) -> Origin {
+    let root = Root { domain: principal.into(), adapter: "".into() };
+    Origin { principal: principal.into(), root, batch: false, deadline: None }
 }
 
 /// A call with a prompt of letters, all `a` but the last.
@@ -93,6 +60,7 @@ fn call_with_room(
     let mut tokens = vec![0; length];
     tokens[length - 1] = Token::from(last - b'a');
     let new = NewSequence {
+        origin: origin("somebody"),
         sampler: Sampler::new(SamplingParams::default(), &tokens),
         tokens,
         max_tokens,
@@ -131,9 +99,15 @@ fn received(items: &mut mpsc::Receiver<Item>) -> (String, Option<Result<FinishRe
     (text, end)
 }
 
-fn run(scheduler: &mut Scheduler<Alphabet>) -> usize {
+fn run(scheduler: &mut Scheduler<Model>) -> usize {
     let now = Instant::now();
     (0..10_000).take_while(|_| scheduler.step(now) == Progress::Worked).count()
+}
+
+fn steps(scheduler: &mut Scheduler<Model>, steps: usize) {
+    for _ in 0..steps {
+        scheduler.step(Instant::now());
+    }
 }
 
 #[test]
@@ -144,7 +118,7 @@ fn a_call_runs_to_its_end() {
     run(&mut scheduler);
     assert_eq!(received(&mut items), ("xyz".into(), Some(Ok(FinishReason::EndTurn))));
     assert!(scheduler.is_idle());
-    assert!(scheduler.backend.cached.iter().all(Vec::is_empty), "its cells are free again");
+    assert_eq!(scheduler.backend.used(), 0, "less than a block is not kept");
 }
 
 #[test]
@@ -173,8 +147,10 @@ fn a_long_prompt_does_not_stop_those_who_decode() {
     for _ in 0..5 {
         scheduler.step(Instant::now());
         let batch = scheduler.backend.batches.last().unwrap();
-        assert_eq!(batch.iter().filter(|entry| entry.sequence == 0).count(), 1, "one of the decoder");
-        assert_eq!(batch.iter().filter(|entry| entry.sequence == 1).count(), 2, "a small chunk");
+        let (short, long): (Vec<&BatchToken>, Vec<&BatchToken>) =
+            batch.iter().partition(|entry| entry.sequence == 0);
+        assert_eq!(short.len(), 1, "one of the decoder");
+        assert!((1..=2).contains(&long.len()), "a small bite: the step takes no more than twice as long");
     }
     assert_eq!(received(&mut short_items).0, "bcdefg");
     run(&mut scheduler);
@@ -189,6 +165,11 @@ fn a_prompt_alone_takes_large_chunks() {
     scheduler.add(new);
     scheduler.step(Instant::now());
     assert_eq!(scheduler.backend.batches[0].len(), 8);
+    scheduler.limits.prefill_tokens = 512;
+    scheduler.pace = Pace::new(None, Duration::from_millis(100));
+    (0..3).for_each(|_| scheduler.pace.observe(8, Duration::from_millis(80)));
+    scheduler.step(Instant::now());
+    assert_eq!(scheduler.backend.batches[1].len(), 10, "as much as there is time for");
 }
 
 #[test]
