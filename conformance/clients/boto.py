@@ -146,7 +146,8 @@ class Boto3Invoke(Boto3):
         assert output["contentType"] == "application/json"
         answer = messages.answer(json.loads(output["body"].read()), request_id(output))
         headers = output["ResponseMetadata"]["HTTPHeaders"]
-        assert int(headers["x-amzn-bedrock-input-token-count"]) == answer.input_tokens
+        cached = int(headers.get("x-amzn-bedrock-cache-read-input-token-count", 0))
+        assert int(headers["x-amzn-bedrock-input-token-count"]) + cached == answer.input_tokens
         assert int(headers["x-amzn-bedrock-output-token-count"]) == answer.output_tokens
         assert int(headers["x-amzn-bedrock-invocation-latency"]) >= 0
         return answer
@@ -163,7 +164,8 @@ class Boto3Invoke(Boto3):
 
         answer = messages.streamed(decoded(), request_id(output), Recorder(on_piece))
         metrics = last["amazon-bedrock-invocationMetrics"]
-        assert (metrics["inputTokenCount"], metrics["outputTokenCount"]) == (answer.input_tokens, answer.output_tokens)
+        inputs = metrics["inputTokenCount"] + metrics.get("cacheReadInputTokenCount", 0)
+        assert (inputs, metrics["outputTokenCount"]) == (answer.input_tokens, answer.output_tokens)
         return answer
 
     def count(self, ask: Ask) -> int:

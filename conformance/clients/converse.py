@@ -99,5 +99,7 @@ def streamed(events: Iterable[tuple[float | None, dict[str, Any]]], request_id: 
 
 
 def _usage(result: Answer, usage: dict[str, int]) -> None:
-    result.input_tokens, result.output_tokens = usage["inputTokens"], usage["outputTokens"]
+    # Those that a cache held are told beside the others.
+    result.input_tokens = usage["inputTokens"] + (usage.get("cacheReadInputTokens") or 0)
+    result.output_tokens = usage["outputTokens"]
     assert usage["totalTokens"] == result.input_tokens + result.output_tokens

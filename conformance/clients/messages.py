@@ -59,12 +59,17 @@ def body(ask: Ask) -> dict[str, Any]:
     return request
 
 
+def inputs(usage: dict[str, Any]) -> int:
+    """All input tokens: those that a cache held are told beside the others."""
+    return usage["input_tokens"] + (usage.get("cache_read_input_tokens") or 0)
+
+
 def answer(message: dict[str, Any], request_id: str | None) -> Answer:
     assert message["type"] == "message" and message["role"] == "assistant" and message["id"], message
     result = Answer(
         finish=message["stop_reason"],
         stopped_by=message.get("stop_sequence"),
-        input_tokens=message["usage"]["input_tokens"],
+        input_tokens=inputs(message["usage"]),
         output_tokens=message["usage"]["output_tokens"],
         request_id=request_id,
         raw=message,
@@ -94,7 +99,7 @@ def streamed(events: Iterable[dict[str, Any]], request_id: str | None, recorder:
         if kind == "message_start":
             message = event["message"]
             assert message["id"] and message["content"] == [] and message["role"] == "assistant", message
-            result.input_tokens = message["usage"]["input_tokens"]
+            result.input_tokens = inputs(message["usage"])
         elif kind == "content_block_start":
             assert opened is None and event["index"] == blocks, event
             opened, arguments = event["content_block"], ""
@@ -121,8 +126,8 @@ def streamed(events: Iterable[dict[str, Any]], request_id: str | None, recorder:
             result.output_tokens = usage["output_tokens"]
             # A server that learns the input count late tells it here, as the SDK expects.
             if usage.get("input_tokens") is not None:
-                assert result.input_tokens in (0, usage["input_tokens"]), event
-                result.input_tokens = usage["input_tokens"]
+                assert result.input_tokens in (0, inputs(usage)), event
+                result.input_tokens = inputs(usage)
         elif kind == "message_stop":
             result.raw = event
         else:

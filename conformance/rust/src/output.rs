@@ -74,6 +74,7 @@ pub fn event(event: &ConverseStreamOutput) -> Value {
 fn usage(usage: &TokenUsage) -> Value {
     json!({
         "inputTokens": usage.input_tokens(),
+        "cacheReadInputTokens": usage.cache_read_input_tokens(),
         "outputTokens": usage.output_tokens(),
         "totalTokens": usage.total_tokens(),
     })

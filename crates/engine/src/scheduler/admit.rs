@@ -22,7 +22,7 @@ impl<B: Backend> Scheduler<B> {
             let (root, tokens) = (&sequence.origin().root, sequence.tokens());
             match self.cache.begin(&mut self.backend, root, tokens, spare) {
                 Some(lease) => {
-                    sequence.lease = Some(lease);
+                    sequence.let_in(lease);
                     self.running.push(sequence);
                 }
                 None => {

@@ -157,13 +157,13 @@ impl<B: Backend> Scheduler<B> {
         self.sweep();
         self.admit();
         self.plan();
+        self.tell();
     }
 
     /// Plans and computes one step, and sends each call what came of it.
     pub(crate) fn step(&mut self, now: Instant) -> Progress {
         self.schedule(now);
         if self.batch.is_empty() {
-            self.tell();
             return if self.is_idle() { Progress::Idle } else { Progress::Stalled };
         }
         match self.backend.step(&self.batch) {

@@ -84,6 +84,8 @@ pub(super) struct Sequence {
     pub(super) arrival: u64,
     /// Its sequence in the cache, while it has one.
     pub(super) lease: Option<Lease>,
+    /// Tokens of its prompt that were in the cache when it was first let in.
+    reused: Option<usize>,
     /// The last step it had part in.
     pub(super) last_step: u64,
     /// Since when its reader has not kept up.
@@ -115,6 +117,7 @@ impl Sequence {
             new,
             arrival,
             lease: None,
+            reused: None,
             last_step: 0,
             stalled_since: None,
             started: false,
@@ -135,6 +138,12 @@ impl Sequence {
     /// Where it comes from.
     pub(super) fn origin(&self) -> &Origin {
         &self.new.origin
+    }
+
+    /// It is let in, with what is known of its tokens.
+    pub(super) fn let_in(&mut self, lease: Lease) {
+        self.reused.get_or_insert(lease.computed);
+        self.lease = Some(lease);
     }
 
     /// Its place in the cache, and what belongs there.
@@ -296,8 +305,10 @@ impl Sequence {
     }
 
     fn usage(&self) -> Usage {
+        let reused = self.reused.unwrap_or(0);
         Usage {
-            input_tokens: self.prompt_length as u64,
+            input_tokens: (self.prompt_length - reused) as u64,
+            cache_read_tokens: reused as u64,
             output_tokens: (self.generated() as u64).saturating_sub(self.thought),
             reasoning_tokens: self.thought,
             ..Usage::default()
