@@ -1,0 +1,134 @@
+//! A greedy answer is the same whatever the engine does around it: chunks of the prompt,
+//! other calls in the batch, a beginning from the prefix cache, one restored from memory.
+//!
+//! Six prompts, or as many as `OUTCROP_SAME_PROMPTS` says (there are fifty). Where an answer
+//! differs, the test wants the reason: the two tokens in question must have been so nearly
+//! equal that the order of a sum decides.
+
+#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a panic here is the report")]
+
+mod support;
+
+use engine::{Config, Engine, Sharing};
+use futures_util::future::join_all;
+use message::{Chat, Delta, Event, TokenLogprob};
+use support::{chat, config, events, model_path};
+
+/// Tokens of each answer.
+const TOKENS: u64 = 24;
+/// Two logits closer than this may change places when a sum is taken in another order.
+const ROUNDING: f32 = 0.05;
+
+const BEGINNING: &str = "The harbour town lay between two hills, and everybody who lived there knew the \
+    sound of the bell that called the boats home when the fog came in from the sea. ";
+const SUBJECTS: [&str; 10] = [
+    "The baker", "An old sailor", "Her sister", "The mayor", "A stranger", "The lighthouse keeper",
+    "My uncle", "The youngest child", "A travelling doctor", "The blacksmith",
+];
+const DEEDS: [&str; 5] = [
+    "once told me that",
+    "never understood why",
+    "counted the ships: one, two, three,",
+    "wrote a letter that began",
+    "always said that the capital of France is",
+];
+
+fn prompts() -> Vec<String> {
+    let wanted = std::env::var("OUTCROP_SAME_PROMPTS").ok().and_then(|text| text.parse().ok()).unwrap_or(6);
+    let all = SUBJECTS.iter().flat_map(|subject| DEEDS.iter().map(move |deed| (subject, deed)));
+    // Half of them begin alike.
+    let text = |(number, (subject, deed)): (usize, (&&str, &&str))| {
+        if number % 2 == 0 { format!("{BEGINNING}{subject} {deed}") } else { format!("{subject} {deed}") }
+    };
+    all.enumerate().map(text).take(wanted).collect()
+}
+
+fn asked(prompt: &str) -> Chat {
+    let mut asked = chat(prompt, TOKENS);
+    asked.raw = true;
+    asked.sampling.logprobs = Some(2);
+    asked
+}
+
+async fn answer(engine: &Engine, prompt: &str) -> Vec<TokenLogprob> {
+    let mut tokens = Vec::new();
+    for event in events(engine, asked(prompt)).await.unwrap() {
+        if let Event::Delta { delta: Delta::Text { logprobs, .. }, .. } = event {
+            tokens.extend(logprobs);
+        }
+    }
+    tokens
+}
+
+async fn one_by_one(engine: &Engine, prompts: &[String]) -> Vec<Vec<TokenLogprob>> {
+    let mut answers = Vec::new();
+    for prompt in prompts {
+        answers.push(answer(engine, prompt).await);
+    }
+    answers
+}
+
+fn load(change: impl FnOnce(&mut Config)) -> Engine {
+    let mut config = Config { sharing: Sharing::Nobody, context_tokens: 4096, ..config() };
+    change(&mut config);
+    Engine::load(&model_path(), "same", config).unwrap()
+}
+
+/// How many answers are the same to the last token; the others must have an excuse.
+fn compare(what: &str, expected: &[Vec<TokenLogprob>], found: &[Vec<TokenLogprob>]) {
+    let mut same = 0;
+    for (number, (expected, found)) in expected.iter().zip(found).enumerate() {
+        let differs = expected.iter().zip(found).position(|(a, b)| a.token != b.token);
+        let Some(at) = differs else {
+            assert_eq!(expected.len(), found.len(), "{what}: prompt {number} ends elsewhere");
+            same += 1;
+            continue;
+        };
+        let gap = expected[at].top[0].logprob - expected[at].top[1].logprob;
+        eprintln!("{what}: prompt {number} differs at token {at}; the two likeliest were {gap} apart");
+        assert!(gap < ROUNDING, "{what}: prompt {number}, token {at}: {:?} / {:?}", expected[at], found[at]);
+    }
+    eprintln!("{what}: {same} of {} answers are the same", expected.len());
+}
+
+#[tokio::test]
+async fn nothing_around_a_call_changes_its_answer() {
+    let prompts = prompts();
+    let expected = one_by_one(&load(|config| config.slots = 1), &prompts).await;
+
+    let chunks = load(|config| config.prefill_tokens = 7);
+    compare("in chunks of seven", &expected, &one_by_one(&chunks, &prompts).await);
+    drop(chunks);
+
+    let batched = load(|config| config.slots = 16);
+    let together = join_all(prompts.iter().map(|prompt| answer(&batched, prompt))).await;
+    compare("all at once", &expected, &together);
+    drop(batched);
+
+    let shared = load(|config| config.sharing = Sharing::Everyone);
+    one_by_one(&shared, &prompts).await;
+    let reused = shared.stats().reused_tokens;
+    compare("from the prefix cache", &expected, &one_by_one(&shared, &prompts).await);
+    assert!(shared.stats().reused_tokens > reused);
+    drop(shared);
+
+    let small = load(|config| {
+        config.sharing = Sharing::Everyone;
+        config.context_tokens = 128;
+        config.kept_tokens = Some(16);
+    });
+    one_by_one(&small, &prompts).await;
+    compare("restored from memory", &expected, &one_by_one(&small, &prompts).await);
+    assert!(small.stats().restored_tokens > 0);
+    drop(small);
+
+    let all = load(|config| {
+        config.sharing = Sharing::Everyone;
+        config.context_tokens = 512;
+        config.prefill_tokens = 9;
+    });
+    for round in ["everything at once", "everything at once, again"] {
+        let together = join_all(prompts.iter().map(|prompt| answer(&all, prompt))).await;
+        compare(round, &expected, &together);
+    }
+}
