@@ -248,9 +248,10 @@ fn micro_batch() -> u32 {
     if GPU { u32::MAX } else { BELOW_TILES }
 }
 
-/// The most tokens one step can hold: a prefill chunk and one token of every slot.
+/// The most tokens one step can hold: a prefill chunk and one token of every slot. Not less
+/// than there are sequences: llama.cpp asserts that a batch could hold a token of each.
 fn step_tokens(config: &Config) -> u32 {
-    config.prefill_tokens + config.slots
+    (config.prefill_tokens + config.slots).max(config.sequences() + 1)
 }
 
 impl Backend for Llama<'_> {
