@@ -89,3 +89,76 @@ async fn greedy_output_equals_llama_cpps_own_for_twenty_prompts() {
         assert_eq!(&ours(&engine, prompt).await, expected, "{prompt:?}");
     }
 }
+
+/// A text of six blocks of sixteen tokens and a bit.
+fn text(model: &LoadedModel) -> Vec<Token> {
+    let words =
+        "The harbour town lay between two hills, and everybody knew the sound of the bell. ".repeat(9);
+    let mut tokens = model.tokenize(&words, false);
+    tokens.truncate(6 * 16 + 5);
+    tokens
+}
+
+fn compute(llama: &mut Llama<'_>, sequence: SequenceId, tokens: &[Token], from: usize) -> Vec<f32> {
+    let last = tokens.len() - 1;
+    let entry = |position: usize| BatchToken {
+        token: tokens[position],
+        position: position as u32,
+        sequence,
+        logits: position == last,
+    };
+    let mut logits = Vec::new();
+    // In steps of sixteen at most, so that no other way of computing is chosen.
+    for start in (from..tokens.len()).step_by(16) {
+        let batch: Vec<BatchToken> = (start..tokens.len().min(start + 16)).map(entry).collect();
+        llama.step(&batch).unwrap();
+        if start + 16 > last {
+            logits = llama.logits(batch.len() - 1).to_vec();
+        }
+    }
+    logits
+}
+
+fn farthest(a: &[f32], b: &[f32]) -> f32 {
+    a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
+}
+
+#[test]
+fn what_is_copied_saved_and_restored_is_the_same_text() {
+    let config = Config { threads: Some(1), context_tokens: 512, slots: 4, ..Config::default() };
+    let model = LoadedModel::open(&model::model_path(), &config).unwrap();
+    let mut llama = Llama::new(&model, &config).unwrap();
+    assert!(llama.shares());
+    let tokens = text(&model);
+    let blocks: Vec<Positions> = (0..6).map(|block| block * 16..block * 16 + 16).collect();
+    let computed = compute(&mut llama, 0, &tokens, 0);
+
+    llama.copy(0, 1, 0..96);
+    assert_eq!(farthest(&computed, &compute(&mut llama, 1, &tokens, 96)), 0.0, "copied");
+
+    let states: Vec<Vec<u8>> =
+        blocks.iter().map(|block| llama.save(0, block.clone()).expect("a state")).collect();
+    llama.release(0);
+    llama.release(1);
+    for (block, state) in blocks.iter().zip(&states) {
+        assert!(llama.restore(2, block.clone(), state));
+    }
+    assert_eq!(farthest(&computed, &compute(&mut llama, 2, &tokens, 96)), 0.0, "restored");
+
+    // The same text, but its cells lie the other way round: another order of the same sums.
+    llama.release(2);
+    for (block, state) in blocks.iter().zip(&states).rev() {
+        assert!(llama.restore(3, block.clone(), state));
+    }
+    let reversed = farthest(&computed, &compute(&mut llama, 3, &tokens, 96));
+    assert!(reversed < 1.0, "the logits moved by {reversed}: that is no rounding");
+
+    // Another text would be heard.
+    llama.release(3);
+    for (block, state) in blocks.iter().zip(&states).skip(1) {
+        assert!(llama.restore(4, block.clone(), state));
+    }
+    let without = farthest(&computed, &compute(&mut llama, 4, &tokens, 96));
+    eprintln!("the other way round: {reversed}; without its first block: {without}");
+    assert!(without > 3.0 * reversed, "{without} against {reversed}");
+}
