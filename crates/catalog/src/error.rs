@@ -49,6 +49,12 @@ pub enum PullError {
         /// Names that come near.
         near: Vec<String>,
     },
+    /// The model is known, and not here.
+    #[error("{id} is not here; `outcrop pull {id}` fetches it")]
+    Absent {
+        /// The model.
+        id: String,
+    },
     /// The model's terms have not been accepted.
     #[error(
         "{name} comes under its own terms, {license}: {url}\nRead them, then pull again with --accept-terms"
@@ -126,7 +132,7 @@ impl PullError {
     pub const fn kind(&self) -> PullErrorKind {
         match self {
             Self::Request { .. } | Self::TermsNotAccepted { .. } | Self::Taken { .. } => PullErrorKind::Usage,
-            Self::UnknownModel { .. } => PullErrorKind::NotFound,
+            Self::UnknownModel { .. } | Self::Absent { .. } => PullErrorKind::NotFound,
             Self::Sources { .. } => PullErrorKind::Network,
             Self::NotAModel { .. } | Self::DiskFull { .. } | Self::Io { .. } => PullErrorKind::Local,
         }

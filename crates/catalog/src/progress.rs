@@ -42,4 +42,6 @@ pub enum Action {
     Verify,
     /// A file is taken out of an archive.
     Extract,
+    /// A model is written again in another quantization.
+    Derive,
 }
