@@ -5,7 +5,7 @@
 //! * [`pull`]: source after source until one delivers, resumed, verified, put in place
 //!   by one rename: a file under its final name is whole;
 //! * [`derive`]: a model that is here, written again as it runs fastest on this machine;
-//! * [`list`], [`find`], [`fastest`]: what is here.
+//! * [`list`], [`find`], [`fastest`], [`details`]: what is here.
 //!
 //! Everything blocks: callers on an async runtime use a blocking thread.
 //!
@@ -15,6 +15,7 @@
 mod catalog;
 mod convert;
 mod derive;
+mod details;
 mod digest;
 mod error;
 mod fetch;
@@ -34,6 +35,7 @@ pub(crate) use convert::Unconverted;
 
 pub use catalog::{Catalog, DEFAULT_MODEL};
 pub use derive::{Derived, Wish, derive, underive};
+pub use details::{Details, Memory, RopeScaling, SlidingWindow, Stored, Template, Tokenizer, details};
 pub use digest::Digest;
 pub use error::{CatalogError, PullError, PullErrorKind, SourceError};
 pub use home::{data_dir, models_dir};
