@@ -91,6 +91,14 @@ pub enum PullError {
         /// What it is instead.
         why: String,
     },
+    /// A folder that cannot be converted.
+    #[error("{path} cannot be converted: {why}")]
+    NotConverted {
+        /// The folder.
+        path: PathBuf,
+        /// Why.
+        why: String,
+    },
     /// The disk has too little room.
     #[error(
         "not enough room in {path}: {} needed, {} free; free some, or set OUTCROP_HOME to a larger disk",
@@ -134,7 +142,9 @@ impl PullError {
             Self::Request { .. } | Self::TermsNotAccepted { .. } | Self::Taken { .. } => PullErrorKind::Usage,
             Self::UnknownModel { .. } | Self::Absent { .. } => PullErrorKind::NotFound,
             Self::Sources { .. } => PullErrorKind::Network,
-            Self::NotAModel { .. } | Self::DiskFull { .. } | Self::Io { .. } => PullErrorKind::Local,
+            Self::NotAModel { .. } | Self::NotConverted { .. } | Self::DiskFull { .. } | Self::Io { .. } => {
+                PullErrorKind::Local
+            }
         }
     }
 }

@@ -34,6 +34,7 @@ mod settings;
 pub(crate) use convert::Unconverted;
 
 pub use catalog::{Catalog, DEFAULT_MODEL};
+pub use convert::Precision;
 pub use derive::{Derived, Wish, derive, underive};
 pub use details::{Details, Memory, RopeScaling, SlidingWindow, Stored, Template, Tokenizer, details};
 pub use digest::Digest;

@@ -83,7 +83,7 @@ impl Place {
                 |sha256| sha256 == record.sha256,
             ),
             Request::File { source, .. } => source.to_string() == record.source,
-            Request::Local { path, .. } => {
+            Request::Local { path, .. } | Request::Folder { path, .. } => {
                 path.canonicalize().is_ok_and(|path| path.display().to_string() == record.source)
             }
         };
@@ -107,11 +107,7 @@ impl Place {
     }
 
     /// Gives a whole file its final name, if it is a model.
-    pub(crate) fn install(
-        &self,
-        staged: Staged,
-        provenance: &Provenance<'_>,
-    ) -> Result<LocalModel, Trouble> {
+    pub(crate) fn install(&self, staged: Staged, provenance: &Provenance<'_>) -> Result<LocalModel, Trouble> {
         if let Err(why) = gguf::check(&staged.path) {
             let _ = fs::remove_file(&staged.path);
             return Err(SourceError::NotAModel(why).into());
@@ -139,12 +135,7 @@ impl Place {
 
     /// The record first: were it the other way round, a crash between the two would leave
     /// a model without its history.
-    fn rename(
-        &self,
-        staged: &Staged,
-        path: &Path,
-        provenance: &Provenance<'_>,
-    ) -> io::Result<Record> {
+    fn rename(&self, staged: &Staged, path: &Path, provenance: &Provenance<'_>) -> io::Result<Record> {
         let record = Record {
             source: provenance.source.into(),
             sha256: staged.sha256,

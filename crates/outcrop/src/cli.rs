@@ -35,7 +35,7 @@ pub(crate) enum Command {
     Chat(Chat),
     /// Fetch a model: resumes, verifies, falls back to the next source
     Pull(Pull),
-    /// List the catalog and what is here; show and derive models
+    /// List the catalog and what is here; show, derive and convert models
     Models(Models),
     /// Create, list and revoke keys
     Keys(Keys),
@@ -52,7 +52,9 @@ impl Command {
     pub(crate) const fn only_prints(&self) -> bool {
         match self {
             Self::Keys(_) | Self::Check(_) | Self::Trust(_) => true,
-            Self::Models(models) => !matches!(models.action, Some(ModelsAction::Derive(_))),
+            Self::Models(models) => {
+                !matches!(models.action, Some(ModelsAction::Derive(_) | ModelsAction::Convert(_)))
+            }
             Self::Providers(providers) => matches!(providers.action, ProvidersAction::List { .. }),
             Self::Serve(_) | Self::Chat(_) | Self::Pull(_) => false,
         }
@@ -129,12 +131,13 @@ Examples:
   outcrop pull hf:Qwen/Qwen3-0.6B-GGUF/Qwen3-0.6B-Q8_0.gguf
   outcrop pull https://example.com/model.gguf
   outcrop pull ./model.gguf
+  outcrop pull ./Qwen3-0.6B                      a folder of safetensors, converted
 
 Ctrl-C keeps what was fetched; the same command goes on from there. A quantization that
 this processor computes slowly is written again as a faster one (`outcrop models derive`).
 PIP_INDEX_URL, pip.conf, HF_ENDPOINT, HF_TOKEN and the proxy variables are honoured.")]
 pub(crate) struct Pull {
-    /// Catalog id, hf:org/repo/file, https://… or a GGUF file
+    /// Catalog id, hf:org/repo/file, https://…, a GGUF file or a folder of safetensors
     #[arg(value_name = "MODEL", default_value = catalog::DEFAULT_MODEL)]
     pub(crate) model: String,
     /// Accept the model's terms of use (shown first)
@@ -156,7 +159,8 @@ Examples:
   outcrop models                         the catalog, and what is here
   outcrop models show qwen3-0.6b         what its file tells of it
   outcrop models show ./model.gguf
-  outcrop models derive qwen3-0.6b       write it again as it runs fastest here"
+  outcrop models derive qwen3-0.6b       write it again as it runs fastest here
+  outcrop models convert ./Qwen3-0.6B    make a model file of published weights"
 )]
 pub(crate) struct Models {
     /// Print as JSON
@@ -179,6 +183,48 @@ pub(crate) enum ModelsAction {
     },
     /// Write a model again in the quantization that runs fastest on this machine
     Derive(Derive),
+    /// Make a model file (GGUF) of a folder of published weights (safetensors)
+    Convert(Convert),
+}
+
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  outcrop models convert ./Qwen3-0.6B
+  outcrop models convert ./SmolLM2-135M --to q8_0 --id mine
+
+The folder is as model hubs publish it: config.json, tokenizer.json, tokenizer_config.json
+and the weights in safetensors, in one file or several. Llama (SmolLM2, Mistral with a
+byte-level tokenizer), Qwen2, Qwen2.5 and Qwen3 (dense) are understood, stored in F32, F16
+or BF16; SentencePiece vocabularies are not. `outcrop pull ./folder` does the same.")]
+pub(crate) struct Convert {
+    /// The folder
+    #[arg(value_name = "FOLDER")]
+    pub(crate) folder: PathBuf,
+    /// How matrices are stored; q8_0 is half of 16 bits and loses next to nothing
+    /// [default: as published, in 16 bits at most]
+    #[arg(long, value_name = "TYPE")]
+    pub(crate) to: Option<ConvertTo>,
+    /// What the model will be called [default: as the folder]
+    #[arg(long)]
+    pub(crate) id: Option<String>,
+    /// Print the result as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// A type that matrices can be stored in.
+#[derive(clap::ValueEnum, Clone, Copy)]
+pub(crate) enum ConvertTo {
+    /// Single precision.
+    F32,
+    /// Half precision.
+    F16,
+    /// Single precision's range in half its bits.
+    Bf16,
+    /// Eight bits a number.
+    #[value(name = "q8_0")]
+    Q8_0,
 }
 
 #[derive(Args)]

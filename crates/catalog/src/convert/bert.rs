@@ -91,9 +91,8 @@ fn settings(
         let place = words.iter().position(|other| *other == word);
         place.map(|place| Value::from(place as u32)).ok_or_else(|| format!("vocab.txt has no {word}"))
     };
-    let size = |value: u64| {
-        u32::try_from(value).map(Value::from).map_err(|_| "config.json: too large".to_owned())
-    };
+    let size =
+        |value: u64| u32::try_from(value).map(Value::from).map_err(|_| "config.json: too large".to_owned());
     let marked: Vec<String> = words.iter().map(|word| phantom(word)).collect();
     let types: Vec<i32> = words.iter().map(|word| if CONTROL.contains(word) { 3 } else { 1 }).collect();
     Ok(vec![

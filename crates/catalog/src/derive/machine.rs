@@ -43,7 +43,11 @@ impl Machine {
         let avx2 = std::arch::is_x86_feature_detected!("avx2");
         #[cfg(not(target_arch = "x86_64"))]
         let avx2 = false;
-        Self { avx2, cores: thread::available_parallelism().map_or(1, |cores| cores.get()), memory_bytes: memory() }
+        Self {
+            avx2,
+            cores: thread::available_parallelism().map_or(1, |cores| cores.get()),
+            memory_bytes: memory(),
+        }
     }
 
     /// Whether a derived file of `derived_bytes` bytes would run faster than the model.
@@ -84,7 +88,8 @@ pub(super) fn is_slow(kind: TensorType) -> bool {
 
 /// Bytes of memory for this process: the machine's, or what its group may have.
 fn memory() -> Option<u64> {
-    let group = fs::read_to_string("/sys/fs/cgroup/memory.max").ok().and_then(|text| text.trim().parse().ok());
+    let group =
+        fs::read_to_string("/sys/fs/cgroup/memory.max").ok().and_then(|text| text.trim().parse().ok());
     let machine = fs::read_to_string("/proc/meminfo").ok().and_then(|text| {
         let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
         line.trim().strip_suffix(" kB")?.parse::<u64>().ok()?.checked_mul(1024)

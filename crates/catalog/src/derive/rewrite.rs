@@ -74,7 +74,8 @@ impl<'a> Rewrite<'a> {
             while left > 0 {
                 piece.resize(piece_bytes.min(left) as usize, 0);
                 source.read_exact(&mut piece).map_err(unread)?;
-                let recoded = recode(&piece, from.kind, *kind).map_err(|why| format!("{}: {why}", from.name))?;
+                let recoded =
+                    recode(&piece, from.kind, *kind).map_err(|why| format!("{}: {why}", from.name))?;
                 out.write_all(&recoded)?;
                 left -= piece.len() as u64;
                 written += recoded.len() as u64;
@@ -89,7 +90,7 @@ impl<'a> Rewrite<'a> {
 impl Wish {
     /// What becomes of a tensor.
     fn kind(self, tensor: &TensorInfo) -> TensorType {
-        use TensorType::{F16, BF16, Q8_0};
+        use TensorType::{BF16, F16, Q8_0};
         let matrix = tensor.shape.len() > 1 && Q8_0.bytes(tensor.shape[0]).is_some();
         let (in_block, _) = tensor.kind.block();
         let rewritten = match self {

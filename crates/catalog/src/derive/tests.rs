@@ -97,7 +97,8 @@ fn next_to_nothing_is_lost() {
     for kind in [TensorType::Q4_1, TensorType::Q5_0, TensorType::Q5_1] {
         let folder = tempfile::tempdir().unwrap();
         let mut bytes = gguf(&settings, &[("a.weight", &[64, 64], kind)]);
-        let (start, block_bytes) = (bytes.len() - kind.bytes(64 * 64).unwrap() as usize, kind.block().1 as usize);
+        let (start, block_bytes) =
+            (bytes.len() - kind.bytes(64 * 64).unwrap() as usize, kind.block().1 as usize);
         // Scales and minima as models have them; the rest of a block may be anything.
         for (index, block) in bytes[start..].chunks_mut(block_bytes).enumerate() {
             block[..2].copy_from_slice(&half::f16::from_f32(0.001 * (index + 1) as f32).to_le_bytes());

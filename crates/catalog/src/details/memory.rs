@@ -37,14 +37,14 @@ impl Memory {
         }
         let layers = usize::try_from(number("block_count")?).ok()?;
         let heads = own("attention.head_count")?.as_u64s()?;
-        let kv_heads = own("attention.head_count_kv").and_then(Value::as_u64s).unwrap_or_else(|| heads.clone());
+        let kv_heads =
+            own("attention.head_count_kv").and_then(Value::as_u64s).unwrap_or_else(|| heads.clone());
         // One number stands for all layers; a list has one for each.
         let at = |list: &[u64], layer: usize| {
             if list.len() == 1 { list.first().copied() } else { list.get(layer).copied() }
         };
-        let width = |key: &str| {
-            number(key).or_else(|| number("embedding_length")?.checked_div(*heads.iter().max()?))
-        };
+        let width =
+            |key: &str| number(key).or_else(|| number("embedding_length")?.checked_div(*heads.iter().max()?));
         let per_head = width("attention.key_length")?.checked_add(width("attention.value_length")?)?;
         let (mut numbers, mut caching) = (0_u64, 0);
         // A list bounds the loop by its own length; a count is compared with the tensors.

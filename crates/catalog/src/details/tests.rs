@@ -54,7 +54,10 @@ fn a_chat_model_is_told_of() {
     assert_eq!(told.memory.unwrap().bytes_per_1000_tokens, 2 * 2 * 48 * 2 * 1000);
     assert_eq!(told.capabilities, [Capability::Chat, Capability::Tools, Capability::Reasoning]);
     let scaling = told.rope_scaling.unwrap();
-    assert_eq!((scaling.kind.as_str(), scaling.factor, scaling.original_context_length), ("yarn", Some(4.0), Some(8192)));
+    assert_eq!(
+        (scaling.kind.as_str(), scaling.factor, scaling.original_context_length),
+        ("yarn", Some(4.0), Some(8192))
+    );
     let template = told.chat_template.unwrap();
     assert_eq!((template.lines, template.head.len()), (6, 3));
     assert_eq!(template.head[1], "<think> [31m", "nothing that a terminal would obey");
@@ -64,7 +67,8 @@ fn a_chat_model_is_told_of() {
 
 #[test]
 fn families_differ() {
-    let one: &[(&str, &[u64], TensorType)] = &[("a.weight", &[8], TensorType::F32), ("b", &[8], TensorType::F32)];
+    let one: &[(&str, &[u64], TensorType)] =
+        &[("a.weight", &[8], TensorType::F32), ("b", &[8], TensorType::F32)];
     let bert = told(&[("general.architecture", "bert".into()), ("bert.pooling_type", 1.into())], one);
     assert_eq!((bert.capabilities, bert.memory), (vec![Capability::Embedding], None));
     let rank = told(&[("general.architecture", "bert".into()), ("bert.pooling_type", 4.into())], one);
@@ -93,10 +97,8 @@ fn families_differ() {
     assert_eq!(heads([1][..].into()).memory.unwrap().layers, 2);
     assert_eq!(heads([-1, 2][..].into()).memory.unwrap().layers, 2, "nonsense is as if it were not there");
 
-    let scaled = told(
-        &[("general.architecture", "llama".into())],
-        &[("rope_freqs.weight", &[8], TensorType::F32)],
-    );
+    let scaled =
+        told(&[("general.architecture", "llama".into())], &[("rope_freqs.weight", &[8], TensorType::F32)]);
     assert_eq!((scaled.rope_scaling.unwrap().kind, scaled.memory), ("llama3".into(), None));
 }
 

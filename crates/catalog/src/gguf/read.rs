@@ -166,7 +166,10 @@ fn place(tensors: &mut [TensorInfo], head_bytes: u64, alignment: u64, file_bytes
         }
         tensor.start = next;
         let end = next.checked_add(tensor.bytes).filter(|end| *end <= file_bytes).ok_or_else(|| {
-            format!("it is cut short: the tensor {:?} goes on after the file's {file_bytes} bytes", tensor.name)
+            format!(
+                "it is cut short: the tensor {:?} goes on after the file's {file_bytes} bytes",
+                tensor.name
+            )
         })?;
         next = end.checked_next_multiple_of(alignment).ok_or("it is longer than any file")?;
     }

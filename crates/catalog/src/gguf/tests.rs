@@ -15,7 +15,10 @@ pub(crate) fn model(extra: &str) -> Vec<u8> {
         ("tokenizer.ggml.token_type", [1, 1, -3][..].into()),
         ("tokenizer.ggml.add_bos_token", true.into()),
     ];
-    file(&settings, &[("token_embd.weight", &[32, 3], TensorType::Q4_1), ("norm.weight", &[5], TensorType::F32)])
+    file(
+        &settings,
+        &[("token_embd.weight", &[32, 3], TensorType::Q4_1), ("norm.weight", &[5], TensorType::F32)],
+    )
 }
 
 /// A file of settings and tensors, whose bytes count up.
@@ -93,7 +96,8 @@ fn nonsense_is_told_in_words() {
         [&name[..], &number(shape.len() as u32), &sides, &number(kind), &long(at)].concat()
     };
     let aligned = |alignment: u32| {
-        [&text("general.alignment")[..], &number(4), &number(alignment), &tensor(0, &[1], 0), &[0; 64]].concat()
+        [&text("general.alignment")[..], &number(4), &number(alignment), &tensor(0, &[1], 0), &[0; 64]]
+            .concat()
     };
     for (file, why) in [
         (b"".to_vec(), "cut short"),

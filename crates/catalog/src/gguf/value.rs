@@ -61,10 +61,8 @@ impl Value {
                 raw.extend((items as u32).to_le_bytes());
                 raw.extend(count.to_le_bytes());
                 match items.width() {
-                    Some(width) => cursor.append(
-                        count.checked_mul(width).ok_or("a list longer than any file")?,
-                        &mut raw,
-                    )?,
+                    Some(width) => cursor
+                        .append(count.checked_mul(width).ok_or("a list longer than any file")?, &mut raw)?,
                     None if items == Kind::List => return Err("a list of lists".into()),
                     // Each text takes eight bytes at least, so the file's end bounds the loop.
                     None => (0..count).try_for_each(|_| cursor.append_text(&mut raw))?,
@@ -132,6 +130,7 @@ impl Value {
     }
 
     /// The texts of a list.
+    #[cfg(test)]
     pub(crate) fn texts(&self) -> Option<impl Iterator<Item = &[u8]>> {
         let (kind, _, mut raw) = self.list().filter(|(kind, ..)| *kind == Kind::Text)?;
         debug_assert_eq!(kind, Kind::Text);

@@ -42,10 +42,7 @@ impl Head {
     ///
     /// # Errors
     /// In words, if a tensor cannot be.
-    pub(crate) fn new(
-        settings: &[(impl AsRef<str>, Value)],
-        tensors: &[Planned],
-    ) -> Result<Self, String> {
+    pub(crate) fn new(settings: &[(impl AsRef<str>, Value)], tensors: &[Planned]) -> Result<Self, String> {
         let mut bytes = b"GGUF".to_vec();
         bytes.extend(VERSION.to_le_bytes());
         bytes.extend((tensors.len() as u64).to_le_bytes());

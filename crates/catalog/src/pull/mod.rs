@@ -10,6 +10,7 @@
 //! the next pull goes on with; the lock goes with its process.
 
 mod folder;
+mod published;
 mod wheel;
 
 use std::fs::File;
@@ -24,7 +25,6 @@ use crate::place::{Place, Provenance, Staged};
 use crate::{
     Action, Digest, LocalModel, Model, Progress, PullError, Request, Settings, Source, SourceError, Step,
 };
-
 
 /// Brings a model into the models folder, or finds that it is there. Blocks; safe when
 /// several do it at once: the second waits, and then finds it done.
@@ -45,6 +45,7 @@ pub fn pull(
     let errand = Errand { place: &place, settings, progress };
     match request {
         Request::Local { path, .. } => copy(path, errand),
+        Request::Folder { path, precision, .. } => published::from_folder(path, *precision, errand),
         Request::File { source, .. } => from_sources(&Wanted::file(source), errand),
         Request::Model(model) => {
             check_terms(model, settings)?;

@@ -11,12 +11,8 @@ use crate::gguf::TensorType;
 pub(crate) fn encode(kind: TensorType, numbers: &[f32]) -> Result<Vec<u8>, String> {
     Ok(match kind {
         TensorType::F32 => numbers.iter().flat_map(|number| number.to_le_bytes()).collect(),
-        TensorType::F16 => {
-            numbers.iter().flat_map(|number| f16::from_f32(*number).to_le_bytes()).collect()
-        }
-        TensorType::BF16 => {
-            numbers.iter().flat_map(|number| bf16::from_f32(*number).to_le_bytes()).collect()
-        }
+        TensorType::F16 => numbers.iter().flat_map(|number| f16::from_f32(*number).to_le_bytes()).collect(),
+        TensorType::BF16 => numbers.iter().flat_map(|number| bf16::from_f32(*number).to_le_bytes()).collect(),
         TensorType::Q8_0 => numbers.as_chunks().0.iter().flat_map(q8_0).collect(),
         other => return Err(format!("{other} is not written; F32, F16, BF16 and Q8_0 are")),
     })

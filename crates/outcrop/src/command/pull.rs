@@ -21,8 +21,7 @@ pub(crate) fn run(arguments: cli::Pull) -> Outcome {
     let mut settings = Settings::from_env();
     settings.accept_terms = arguments.accept_terms;
     let model = fetch(&request, &home, &settings)?;
-    let derived =
-        if arguments.no_derive { None } else { models::after_pull(&model.id, &home, &settings) };
+    let derived = if arguments.no_derive { None } else { models::after_pull(&model.id, &home, &settings) };
     if arguments.json {
         let pulled = Pulled { model: &model, derived: derived.as_ref() };
         println!("{}", serde_json::to_string_pretty(&pulled).map_err(Exit::failed)?);
@@ -88,6 +87,7 @@ impl Progress for Bar {
                     Action::Download => "fetching",
                     Action::Verify => "verifying",
                     Action::Extract => "unpacking",
+                    Action::Convert => "converting",
                     Action::Derive => "rewriting as Q8_0",
                 };
                 eprintln!(

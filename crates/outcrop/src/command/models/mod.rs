@@ -1,5 +1,6 @@
 //! `outcrop models`: the catalog, what of it is here, and what can be done with it.
 
+mod convert;
 mod derive;
 mod show;
 
@@ -19,6 +20,7 @@ pub(crate) fn run(arguments: cli::Models) -> Outcome {
     match arguments.action {
         None => list(&home, &catalog, arguments.json),
         Some(ModelsAction::Show { model, json }) => show::run(&home, &catalog, &model, json),
+        Some(ModelsAction::Convert(convert)) => convert::run(&home, &convert),
         Some(ModelsAction::Derive(derive)) => derive::run(&home, &derive),
     }
 }

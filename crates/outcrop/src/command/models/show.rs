@@ -32,9 +32,12 @@ fn lines(model: &Details) -> Vec<(&'static str, String)> {
     line("memory", memory(model));
     let capabilities: Vec<_> = model.capabilities.iter().map(ToString::to_string).collect();
     line("capabilities", Some(capabilities.join(", ")));
-    line("vision", model.vision_needs_mmproj.then(|| {
-        "in a second file (mmproj), where the model has one; not taken by local models yet".to_owned()
-    }));
+    line(
+        "vision",
+        model.vision_needs_mmproj.then(|| {
+            "in a second file (mmproj), where the model has one; not taken by local models yet".to_owned()
+        }),
+    );
     line("tokenizer", tokenizer(model));
     line("template", template(model));
     line("licence", model.license.clone());
@@ -43,9 +46,12 @@ fn lines(model: &Details) -> Vec<(&'static str, String)> {
     line("sha256", model.sha256.map(|sha256| sha256.to_string()));
     line("source", model.source.clone());
     line("derived from", model.derived_from.as_ref().map(|sha256| format!("the file with sha256 {sha256}")));
-    line("run as", model.derived.as_ref().map(|derived| {
-        format!("{} ({})\n{}", derived.id, size(derived.size_bytes), derived.path.display())
-    }));
+    line(
+        "run as",
+        model.derived.as_ref().map(|derived| {
+            format!("{} ({})\n{}", derived.id, size(derived.size_bytes), derived.path.display())
+        }),
+    );
     lines
 }
 
@@ -57,9 +63,10 @@ fn architecture(model: &Details) -> String {
 fn quantization(model: &Details) -> String {
     let all: u64 = model.quantization.iter().map(|stored| stored.bytes).sum();
     let share = |bytes: u64| (bytes as f64 / all.max(1) as f64 * 100.0).round();
-    let mix = model.quantization.iter().map(|stored| {
-        format!("{} {}% ({} tensors)", stored.kind, share(stored.bytes), stored.tensors)
-    });
+    let mix = model
+        .quantization
+        .iter()
+        .map(|stored| format!("{} {}% ({} tensors)", stored.kind, share(stored.bytes), stored.tensors));
     mix.collect::<Vec<_>>().join(", ")
 }
 
