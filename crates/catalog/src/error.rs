@@ -33,8 +33,8 @@ pub enum CatalogError {
 /// A pull that did not bring a model.
 #[derive(Debug, thiserror::Error)]
 pub enum PullError {
-    /// What was asked for is not an address.
-    #[error("{request:?} cannot be pulled: {why}")]
+    /// What was asked for makes no sense.
+    #[error("{request:?} cannot be used: {why}")]
     Request {
         /// As given.
         request: String,

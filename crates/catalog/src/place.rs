@@ -83,7 +83,10 @@ impl Place {
                 |sha256| sha256 == record.sha256,
             ),
             Request::File { source, .. } => source.to_string() == record.source,
-            Request::Local { path, .. } | Request::Folder { path, .. } => {
+            // Converted again: the folder may hold other weights by now.
+            Request::Folder { path, .. } if path.display().to_string() == record.source => return Ok(None),
+            Request::Folder { .. } => false,
+            Request::Local { path, .. } => {
                 path.canonicalize().is_ok_and(|path| path.display().to_string() == record.source)
             }
         };

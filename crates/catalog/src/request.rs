@@ -218,7 +218,7 @@ mod tests {
             ("hf:a/b/x.safetensors", "ends in .gguf"),
             ("hf:a/b/x-00001-of-00003.gguf", "split"),
             ("ftp://a/x.gguf", "begin with"),
-            ("https://", "cannot be pulled"),
+            ("https://", "cannot be used"),
             ("https://example.com/", "ends in .gguf"),
             ("dir/", "ends in .gguf"),
             ("/etc/passwd", "ends in .gguf"),

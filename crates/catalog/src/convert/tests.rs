@@ -349,3 +349,36 @@ fn what_is_not_understood_is_refused_in_words() {
     fs::remove_file(published.path("config.json")).unwrap();
     assert!(published.converted(Precision::F32).unwrap_err().contains("no config.json"));
 }
+
+/// A folder may be trained on and converted again; another model's name is not taken.
+#[test]
+fn a_folder_is_pulled_as_often_as_asked() {
+    use crate::{PullError, Request, Settings, details, find, pull};
+    let (published, home) = (Published::new("Qwen3ForCausalLM"), tempfile::tempdir().unwrap());
+    published.write();
+    let settings = Settings { free_space: |_| Ok(u64::MAX), ..Settings::from_env() };
+    let fetch = |id: &str, from: &Path, precision| {
+        let request = Request::folder(from, Some(id), precision).unwrap();
+        pull(&request, home.path(), &settings, &mut ())
+    };
+    let first = fetch("tiny", published.folder.path(), Precision::F16).unwrap();
+    let second = fetch("tiny", published.folder.path(), Precision::Q8_0).unwrap();
+    assert!(second.size_bytes < first.size_bytes);
+    assert_eq!(find(home.path(), "tiny"), Some(second.path));
+    let catalog = crate::Catalog::load(home.path()).unwrap();
+    assert_eq!(details(home.path(), &catalog, "tiny").unwrap().architecture, "qwen3");
+
+    let other = Published::new("LlamaForCausalLM");
+    other.write();
+    let taken = fetch("tiny", other.folder.path(), Precision::F16).unwrap_err();
+    assert!(matches!(taken, PullError::Taken { .. }), "{taken}");
+    fs::write(other.path("config.json"), "{}").unwrap();
+    let refused = fetch("other", other.folder.path(), Precision::F16).unwrap_err();
+    assert!(matches!(refused, PullError::NotConverted { .. }), "{refused}");
+    assert!(Request::folder(other.folder.path(), Some("../x"), Precision::F16).is_err());
+    let small = Settings { free_space: |_| Ok(10), ..Settings::from_env() };
+    let request = Request::folder(published.folder.path(), Some("full"), Precision::F16).unwrap();
+    let full = pull(&request, home.path(), &small, &mut ()).unwrap_err();
+    assert!(matches!(full, PullError::DiskFull { .. }), "{full}");
+    assert_eq!(find(home.path(), "full"), None);
+}

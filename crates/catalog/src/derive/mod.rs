@@ -18,11 +18,12 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
 
+use crate::catalog::is_id;
 use crate::fetch::{disk_error, room};
 use crate::gguf::Gguf;
 use crate::local;
 use crate::place::{Output, Place, Provenance};
-use crate::{Action, Digest, LocalModel, Progress, PullError, Settings, State, Step, Unconverted};
+use crate::{Action, Digest, LocalModel, Progress, PullError, Record, Settings, State, Step, Unconverted};
 
 use machine::Machine;
 use rewrite::Rewrite;
@@ -69,6 +70,7 @@ pub fn derive(
 /// # Errors
 /// [`PullError::Io`]; the model itself is not touched.
 pub fn underive(models_dir: &Path, id: &str, progress: &mut dyn Progress) -> Result<bool, PullError> {
+    present(models_dir, id)?;
     let _lock = Place::open(models_dir, id)?.lock(progress)?;
     let (folder, variant) = local::variant(models_dir, id);
     let mut removed = false;
@@ -91,13 +93,11 @@ fn derive_on(
     settings: &Settings,
     progress: &mut dyn Progress,
 ) -> Result<Derived, PullError> {
+    present(models_dir, id)?;
     // The model's own lock: nobody pulls another in its place meanwhile.
     let _lock = Place::open(models_dir, id)?.lock(progress)?;
-    let record = local::record(models_dir, id);
+    let record = present(models_dir, id)?;
     let path = local::file(models_dir, id);
-    if !matches!(local::state(models_dir, id, record.as_ref()), State::Ready { .. }) {
-        return Err(PullError::Absent { id: id.into() });
-    }
     if let Some(derived) = local::derived(models_dir, id) {
         return Ok(Derived::Here(derived));
     }
@@ -145,6 +145,19 @@ fn derive_on(
         place.clear();
     }
     made.map(Derived::Made)
+}
+
+/// The record of a model that is here whole, if it has one.
+fn present(models_dir: &Path, id: &str) -> Result<Option<Record>, PullError> {
+    if !is_id(id) {
+        let why = "it is no id of a model in the models folder (`outcrop models` lists them)".into();
+        return Err(PullError::Request { request: id.into(), why });
+    }
+    let record = local::record(models_dir, id);
+    match local::state(models_dir, id, record.as_ref()) {
+        State::Ready { .. } => Ok(record),
+        _ => Err(PullError::Absent { id: id.into() }),
+    }
 }
 
 /// The hash of a file that was put there by hand.

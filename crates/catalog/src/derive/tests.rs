@@ -221,6 +221,8 @@ fn what_goes_wrong_leaves_the_model_as_it_was() {
 
     let absent = derive_on(SMALL, folder.path(), "n", Wish::Fastest, &settings(), &mut ()).unwrap_err();
     assert!(absent.to_string().contains("outcrop pull n"), "{absent}");
+    let outside = derive_on(SMALL, folder.path(), "../m", Wish::Fastest, &settings(), &mut ()).unwrap_err();
+    assert!(outside.to_string().contains("no id"), "{outside}");
     put(&folder, b"GGUF, but not really, and long enough for a head");
     assert!(matches!(derive(&folder, Wish::Fastest), Err(PullError::NotAModel { .. })));
     let settings = [("split.count", Value::from(2))];

@@ -164,6 +164,7 @@ mod tests {
     fn the_example_is_right_and_its_defaults_are_the_defaults() {
         let config = Config::parse(include_str!("../../../../outcrop.example.toml")).unwrap();
         assert_eq!(config.server, server::Config::default());
+        assert_eq!(config.quantization, Quantization::default());
         assert_eq!(config.engine, engine::Config::default());
         assert_eq!(config.responses, platform::responses::Limits::default());
         assert_eq!(config.providers["claude"].timeouts, upstream::Timeouts::default());
