@@ -127,8 +127,10 @@ struct Raw {
 
 #[derive(Deserialize, Default)]
 struct RawRope {
-    #[serde(alias = "type")]
     rope_type: Option<String>,
+    /// What older files call it; newer ones have both.
+    #[serde(rename = "type")]
+    kind: Option<String>,
     rope_theta: Option<f32>,
     factor: Option<f64>,
     low_freq_factor: Option<f64>,
@@ -169,7 +171,7 @@ impl Config {
             heads,
             kv_heads,
             head_dim,
-            head_dim_given: raw.head_dim.is_some() || head_dim * heads != raw.hidden_size,
+            head_dim_given: raw.head_dim.is_some() || head_dim.checked_mul(heads) != Some(raw.hidden_size),
             context: window.map_or(raw.max_position_embeddings, |w| w.min(raw.max_position_embeddings)),
             vocabulary: raw.vocab_size,
             norm_epsilon: raw.rms_norm_eps.unwrap_or(1e-6),
@@ -209,7 +211,7 @@ impl Raw {
         let original = raw.original_max_position_embeddings.or(self.original_max_position_embeddings);
         let lacks = |what: &str| format!("config.json: its rope scaling has no {what}");
         let factor = || raw.factor.filter(|factor| *factor >= 1.0).ok_or_else(|| lacks("factor"));
-        let scaling = match raw.rope_type.as_deref() {
+        let scaling = match raw.rope_type.as_deref().or(raw.kind.as_deref()) {
             None | Some("default") => Scaling::None,
             Some("linear") => Scaling::Linear { factor: factor()? as f32 },
             Some("yarn") => Scaling::Yarn {

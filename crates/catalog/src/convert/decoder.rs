@@ -19,6 +19,7 @@ pub(super) fn convert(folder: &Folder, precision: Precision, name: &str) -> Resu
     let kinds = tensors.iter().filter(|tensor| tensor.planned.shape.len() > 1);
     let file_type = kinds.map(|tensor| file_type(tensor.planned.kind)).max().unwrap_or_default();
     let mut settings = settings(&config, name, file_type)?;
+    settings.extend(folder.license().map(|license| ("general.license".to_owned(), Value::from(&*license))));
     settings.extend(tokenizer::settings(folder, &config)?);
     Conversion::new(&settings, tensors, weights)
 }

@@ -44,6 +44,20 @@ impl Folder {
         Ok(Some(bytes))
     }
 
+    /// The licence that the model's card (`README.md`) names between its first lines.
+    pub(super) fn license(&self) -> Option<String> {
+        let card = String::from_utf8(self.optional("README.md").ok()??).ok()?;
+        let mut lines = card.lines();
+        lines.next().filter(|line| line.trim_end() == "---")?;
+        let named = lines
+            .take_while(|line| line.trim_end() != "---")
+            .find_map(|line| line.strip_prefix("license:"))?
+            .trim()
+            .trim_matches(['"', '\'']);
+        let plain = |char: char| char.is_ascii_alphanumeric() || "-._+ ".contains(char);
+        (!named.is_empty() && named.chars().all(plain)).then(|| named.to_owned())
+    }
+
     /// Whether there is a file of that name.
     pub(super) fn has(&self, name: &str) -> bool {
         self.0.join(name).is_file()

@@ -270,7 +270,8 @@ fn rope_scaling_is_kept() {
         published.config["rope_scaling"] = rope;
         published.convert()
     };
-    let yarn = json!({"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 512});
+    let yarn =
+        json!({"rope_type": "yarn", "type": "yarn", "factor": 4.0, "original_max_position_embeddings": 512});
     let (yarn, _) = scaled(yarn).unwrap();
     assert_eq!(yarn.get("llama.rope.scaling.type").unwrap().as_str(), Some("yarn"));
     assert_eq!(yarn.get("llama.rope.scaling.factor").unwrap().as_f64(), Some(4.0));
@@ -292,15 +293,36 @@ fn rope_scaling_is_kept() {
 }
 
 #[test]
+fn the_licence_is_kept() {
+    let published = Published::new("LlamaForCausalLM");
+    let licensed = |card: &str| {
+        fs::write(published.path("README.md"), card).unwrap();
+        published.convert().unwrap().0.get("general.license").and_then(Value::as_str).map(str::to_owned)
+    };
+    assert_eq!(
+        licensed("---\nlibrary: x\nlicense: \"apache-2.0\"\n---\n# Tiny").as_deref(),
+        Some("apache-2.0")
+    );
+    assert_eq!(licensed("# Tiny\n---\nlicense: mit\n"), None);
+    assert_eq!(licensed("---\nlicense: \u{1b}[31m\n---\n"), None);
+}
+
+#[test]
 fn several_ends_and_templates() {
     let mut published = Published::new("LlamaForCausalLM");
     published.tokenizer_config["chat_template"] =
         json!([{"name": "default", "template": "d"}, {"name": "tool_use", "template": "t"}]);
-    fs::write(published.path("generation_config.json"), json!({"eos_token_id": [4, 2, 1, 99]}).to_string())
-        .unwrap();
+    // llama.cpp knows this one by its text, and for what it is.
+    let known = json!({"id": 5, "content": "<|eot_id|>", "special": true});
+    published.tokenizer["added_tokens"].as_array_mut().unwrap().push(known);
+    fs::write(
+        published.path("generation_config.json"),
+        json!({"eos_token_id": [4, 2, 5, 1, 99]}).to_string(),
+    )
+    .unwrap();
     let (gguf, _) = published.convert().unwrap();
     let number = |key: &str| gguf.get(&format!("tokenizer.ggml.{key}_token_id")).and_then(Value::as_u64);
-    assert_eq!((number("eos"), number("eot"), number("eom")), (Some(4), Some(2), Some(1)));
+    assert_eq!((number("eos"), number("eom"), number("eot")), (Some(4), Some(2), Some(1)));
     let text = |key: &str| gguf.get(key).and_then(Value::as_str).map(str::to_owned);
     assert_eq!(text("tokenizer.chat_template").as_deref(), Some("d"));
     assert_eq!(text("tokenizer.chat_template.tool_use").as_deref(), Some("t"));
@@ -313,7 +335,7 @@ fn several_ends_and_templates() {
 #[test]
 fn what_is_not_understood_is_refused_in_words() {
     type Change = fn(&mut Published);
-    let cases: [(Change, &str); 19] = [
+    let cases: [(Change, &str); 20] = [
         (|p| p.config["architectures"] = json!(["MambaForCausalLM"]), "MambaForCausalLM cannot be converted"),
         (|p| p.config = json!({}), "none named"),
         (|p| p.config["hidden_act"] = "gelu".into(), "silu"),
@@ -322,6 +344,7 @@ fn what_is_not_understood_is_refused_in_words() {
         (|p| p.config["num_key_value_heads"] = 0.into(), "heads"),
         (|p| p.config["head_dim"] = 15.into(), "15"),
         (|p| p.config["hidden_size"] = u64::MAX.into(), "shape"),
+        (|p| p.config["head_dim"] = (1_u64 << 63).into(), "too large"),
         (|p| p.config["num_hidden_layers"] = 2.into(), "model.layers.1"),
         (|p| p.config["num_hidden_layers"] = 100_000.into(), "too many"),
         (|p| p.config["vocab_size"] = 7.into(), "shape"),

@@ -31,12 +31,14 @@ macro_rules! cased {
     };
 }
 
-/// An expression, whether whole words are taken before merges, and the name.
-const BY_EXPRESSION: [(&str, bool, &str); 5] = [
+/// An expression, whether whole words are taken before merges, and the name. (Tokenizers
+/// with the fourth were made from one that always does, and not all of their files say so.)
+const BY_EXPRESSION: [(&str, bool, &str); 6] = [
     (words!(r"\p{N}{1,3}"), true, "llama-bpe"),
     (words!(r"\p{N}{1,3}"), false, "smaug-bpe"),
     (words!(r"\p{N}"), false, "qwen2"),
     (cased!("", r"\p{N}"), true, "tekken"),
+    (cased!("", r"\p{N}"), false, "tekken"),
     (cased!("(?i:'s|'t|'re|'ve|'m|'ll|'d)?", r"\p{N}{1,3}"), false, "gpt-4o"),
 ];
 

@@ -8,6 +8,19 @@ use crate::convert::config::{Config, TokenIds};
 use crate::convert::folder::Folder;
 use crate::gguf::Value;
 
+/// Texts of tokens that llama.cpp takes for an answer's end (`llama-vocab.cpp` of
+/// llama-cpp-sys-2 0.1.161; those of families that are not converted left out).
+const KNOWN_ENDS: [&str; 8] = [
+    "<|eot_id|>",
+    "<|im_end|>",
+    "<|end|>",
+    "<|endoftext|>",
+    "</s>",
+    "<|eom_id|>",
+    "<|end_of_text|>",
+    "<eos>",
+];
+
 /// `tokenizer_config.json`, as far as it is used.
 #[derive(Deserialize, Default)]
 struct Settings {
@@ -64,11 +77,12 @@ pub(super) fn settings(
     set("bos", bos);
     let eos = of(&own.eos_token, &given.eos_token_id, &generation.eos_token_id);
     set("eos", eos);
-    // Where an answer may end in several ways, llama.cpp has two more names for them.
+    // Where an answer may end in other ways, too, llama.cpp has two more names for them.
+    // Those it knows by their text are not named: it also knows which of them ends a turn.
     let mut ends = numbers(generation.eos_token_id.as_ref().or(given.eos_token_id.as_ref()), tokens.len());
-    ends.retain(|end| Some(*end) != eos);
-    set("eot", ends.first().copied());
-    set("eom", ends.get(1).copied());
+    ends.retain(|end| Some(*end) != eos && !KNOWN_ENDS.contains(&&*tokens[*end as usize]));
+    set("eom", ends.first().copied());
+    set("eot", ends.get(1).copied());
     set("unknown", named(&own.unk_token));
     set("padding", of(&own.pad_token, &given.pad_token_id, &generation.pad_token_id));
 
