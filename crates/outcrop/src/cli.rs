@@ -234,10 +234,10 @@ Examples:
   outcrop models derive smollm2-135m-instruct --to q8_0  in any case
   outcrop models derive smollm2-135m-instruct --remove   back to the file that was pulled
 
-Some quantizations (Q4_1, Q5_0, Q5_1) are computed slowly by x86 processors. As Q8_0 the
-model reads prompts up to 1.9 times and answers 1.3 times as fast, takes more room, and is
-as good as before. The file that was pulled stays; the derived one lies in derived/ beside
-it and is served in its place, unless outcrop.toml says `quantization = \"as-pulled\"`.")]
+Some quantizations (Q4_1, Q5_0, Q5_1) are computed slowly by x86 processors. As Q8_0 a model
+read prompts 1.1 to 1.9 times and answered 1.3 to 1.5 times as fast on one core; it takes more
+room and is as good as before. The file that was pulled stays; the derived one lies in derived/
+beside it and is served in its place, unless outcrop.toml says `quantization = \"as-pulled\"`.")]
 pub(crate) struct Derive {
     /// Id of a model that is here
     #[arg(value_name = "ID")]

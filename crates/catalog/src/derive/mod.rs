@@ -8,6 +8,9 @@
 //!
 //! A derived file is used ([`crate::fastest`]) as long as the one it was made of is the
 //! one that is here. It is as good as that one: eight bits hold what was rounded to five.
+//! (SmolLM2, 40 prompts: its next-token distributions lie 0.014 nats from exact arithmetic
+//! over the Q4_1 weights, those of the Q4_1 kernels 0.010, and those of Q4_0 made of them,
+//! which would be faster still, 0.71.)
 
 mod machine;
 mod rewrite;
