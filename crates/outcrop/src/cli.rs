@@ -196,7 +196,8 @@ Examples:
 The folder is as model hubs publish it: config.json, tokenizer.json, tokenizer_config.json
 and the weights in safetensors, in one file or several. Llama (SmolLM2, Mistral with a
 byte-level tokenizer), Qwen2, Qwen2.5 and Qwen3 (dense) are understood, stored in F32, F16
-or BF16; SentencePiece vocabularies are not. `outcrop pull ./folder` does the same.")]
+or BF16, and sentence-transformers of the BERT family; SentencePiece vocabularies are not.
+`outcrop pull ./folder` does the same.")]
 pub(crate) struct Convert {
     /// The folder
     #[arg(value_name = "FOLDER")]

@@ -45,6 +45,15 @@ const MAX_LAYERS: u32 = 128;
 /// The tokens with a meaning of their own.
 const CONTROL: [&str; 5] = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"];
 
+/// Whether a configuration is one of BERT.
+pub(super) fn is(config: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    struct Named {
+        model_type: String,
+    }
+    serde_json::from_slice(config).is_ok_and(|named: Named| named.model_type == "bert")
+}
+
 /// Reads a model that will be called `name`.
 ///
 /// # Errors

@@ -41,8 +41,8 @@ impl Family {
         Self::KNOWN.iter().find_map(known).ok_or_else(|| {
             let names: Vec<_> = Self::KNOWN.iter().map(|(name, _)| *name).collect();
             format!(
-                "config.json: the architecture {} cannot be converted; {} and sentence-transformers' \
-                 BertModel can; look for a GGUF of the model",
+                "config.json: the architecture {} cannot be converted; {} and sentence-transformers \
+                 of BERT can; look for a GGUF of the model",
                 if architectures.is_empty() { "(none named)".into() } else { architectures.join(", ") },
                 names.join(", ")
             )

@@ -12,8 +12,13 @@ use crate::gguf::{Planned, TensorType, Value};
 ///
 /// # Errors
 /// What is wrong with its files, or not understood, in words.
-pub(super) fn convert(folder: &Folder, precision: Precision, name: &str) -> Result<Conversion, String> {
-    let config = Config::read(&folder.config()?)?;
+pub(super) fn convert(
+    folder: &Folder,
+    config: &[u8],
+    precision: Precision,
+    name: &str,
+) -> Result<Conversion, String> {
+    let config = Config::read(config)?;
     let weights = folder.weights()?;
     let tensors = Tensors { config: &config, weights: &weights, precision, found: Vec::new() }.all()?;
     let kinds = tensors.iter().filter(|tensor| tensor.planned.shape.len() > 1);

@@ -63,12 +63,16 @@ impl Folder {
         self.0.join(name).is_file()
     }
 
+    /// A file of weights.
+    pub(super) fn open(&self, name: &str) -> Result<File, String> {
+        File::open(self.0.join(name)).map_err(|error| format!("{name}: {error}"))
+    }
+
     /// The tables of all weights.
     pub(super) fn weights(&self) -> Result<Weights, String> {
         let mut weights = Weights::default();
         for name in self.shards()? {
-            let file = File::open(self.0.join(&name)).map_err(|error| format!("{name}: {error}"))?;
-            weights.add(Box::new(file)).map_err(|why| format!("{name}: {why}"))?;
+            weights.add(Box::new(self.open(&name)?)).map_err(|why| format!("{name}: {why}"))?;
         }
         Ok(weights)
     }

@@ -21,6 +21,7 @@ use std::path::Path;
 
 pub(crate) use bert::{Parts, convert};
 pub(crate) use conversion::{Conversion, Unconverted};
+use folder::Folder;
 
 /// How a converted model's matrices are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -43,7 +44,18 @@ pub enum Precision {
 /// # Errors
 /// What is wrong with its files, or not understood, in words.
 pub(crate) fn published(folder: &Path, precision: Precision, name: &str) -> Result<Conversion, String> {
-    decoder::convert(&folder::Folder(folder.to_owned()), precision, name)
+    let folder = Folder(folder.to_owned());
+    let config = folder.config()?;
+    if !bert::is(&config) {
+        return decoder::convert(&folder, &config, precision, name);
+    }
+    if !matches!(precision, Precision::AsPublished | Precision::F16) {
+        return Err("models of the BERT family are stored in F16".into());
+    }
+    let (pooling, vocabulary) = (folder.required("1_Pooling/config.json")?, folder.required("vocab.txt")?);
+    let weights = Box::new(folder.open("model.safetensors")?);
+    let parts = Parts { config: &config, pooling: &pooling, vocabulary: &vocabulary, weights };
+    convert(parts, name, &folder.license().unwrap_or_default())
 }
 
 #[cfg(test)]

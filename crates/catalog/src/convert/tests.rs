@@ -293,6 +293,23 @@ fn rope_scaling_is_kept() {
 }
 
 #[test]
+fn an_embedding_model_is_known_by_its_configuration() {
+    let (files, expected) = tiny("tiny");
+    let folder = tempfile::tempdir().unwrap();
+    for (name, bytes) in files {
+        let path = folder.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, bytes).unwrap();
+    }
+    let folder = folder.path().join("a_b/model");
+    fs::write(folder.join("README.md"), "---\nlicense: MIT\n---\n").unwrap();
+    let mut file = Vec::new();
+    published(&folder, Precision::default(), "tiny").unwrap().write(&mut file).unwrap();
+    assert!(file == expected);
+    assert!(published(&folder, Precision::Q8_0, "tiny").err().unwrap().contains("F16"));
+}
+
+#[test]
 fn the_licence_is_kept() {
     let published = Published::new("LlamaForCausalLM");
     let licensed = |card: &str| {
