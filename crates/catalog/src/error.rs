@@ -33,8 +33,8 @@ pub enum CatalogError {
 /// A pull that did not bring a model.
 #[derive(Debug, thiserror::Error)]
 pub enum PullError {
-    /// What was asked for is not an address.
-    #[error("{request:?} cannot be pulled: {why}")]
+    /// What was asked for makes no sense.
+    #[error("{request:?} cannot be used: {why}")]
     Request {
         /// As given.
         request: String,
@@ -48,6 +48,12 @@ pub enum PullError {
         id: String,
         /// Names that come near.
         near: Vec<String>,
+    },
+    /// The model is known, and not here.
+    #[error("{id} is not here; `outcrop pull {id}` fetches it")]
+    Absent {
+        /// The model.
+        id: String,
     },
     /// The model's terms have not been accepted.
     #[error(
@@ -83,6 +89,14 @@ pub enum PullError {
         /// The file.
         path: PathBuf,
         /// What it is instead.
+        why: String,
+    },
+    /// A folder that cannot be converted.
+    #[error("{path} cannot be converted: {why}")]
+    NotConverted {
+        /// The folder.
+        path: PathBuf,
+        /// Why.
         why: String,
     },
     /// The disk has too little room.
@@ -126,9 +140,11 @@ impl PullError {
     pub const fn kind(&self) -> PullErrorKind {
         match self {
             Self::Request { .. } | Self::TermsNotAccepted { .. } | Self::Taken { .. } => PullErrorKind::Usage,
-            Self::UnknownModel { .. } => PullErrorKind::NotFound,
+            Self::UnknownModel { .. } | Self::Absent { .. } => PullErrorKind::NotFound,
             Self::Sources { .. } => PullErrorKind::Network,
-            Self::NotAModel { .. } | Self::DiskFull { .. } | Self::Io { .. } => PullErrorKind::Local,
+            Self::NotAModel { .. } | Self::NotConverted { .. } | Self::DiskFull { .. } | Self::Io { .. } => {
+                PullErrorKind::Local
+            }
         }
     }
 }

@@ -16,6 +16,9 @@ use crate::{Catalog, CatalogError, Digest, Model};
 /// Where downloads grow and locks live, in the models folder.
 pub(crate) const PARTIAL: &str = ".partial";
 
+/// Where derived models are, in the models folder.
+const DERIVED: &str = "derived";
+
 /// A model that is here, whole.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct LocalModel {
@@ -51,6 +54,9 @@ pub struct Record {
     pub size_bytes: u64,
     /// Its licence, where known.
     pub license: Option<String>,
+    /// The hash of the model it was derived from, here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub derived_from: Option<Digest>,
     /// When it was pulled.
     #[serde(with = "time::serde::rfc3339")]
     pub pulled_at: OffsetDateTime,
@@ -74,6 +80,9 @@ pub struct Listed {
     /// What was written down when it came.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub record: Option<Record>,
+    /// The variant of it that was made for this machine.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub derived: Option<LocalModel>,
 }
 
 /// What is here of a model.
@@ -140,6 +149,37 @@ pub fn find(models_dir: &Path, id_or_path: &str) -> Option<PathBuf> {
         .then(|| path.to_owned())
 }
 
+/// The file that runs fastest here: the one that was derived from the model, if there is
+/// one and it was made of the file that is here; else what [`find`] finds.
+pub fn fastest(models_dir: &Path, id_or_path: &str) -> Option<PathBuf> {
+    let found = find(models_dir, id_or_path)?;
+    let derived = (found == file(models_dir, id_or_path)).then(|| derived(models_dir, id_or_path)).flatten();
+    Some(derived.map_or(found, |derived| derived.path))
+}
+
+/// What was derived from a model, if it was made of the file that is here.
+pub(crate) fn derived(models_dir: &Path, id: &str) -> Option<LocalModel> {
+    let (folder, variant) = variant(models_dir, id);
+    let made = record(&folder, &variant)?;
+    let path = file(&folder, &variant);
+    let current = match record(models_dir, id) {
+        Some(record) => made.derived_from == Some(record.sha256),
+        // Put there by hand, and perhaps replaced by hand.
+        None => modified(&path)? >= modified(&file(models_dir, id))?,
+    };
+    let whole = matches!(state(&folder, &variant, Some(&made)), State::Ready { .. });
+    (current && whole).then(|| LocalModel::new(&variant, path, made))
+}
+
+/// The folder of derived models, and the name in it of what is derived from `id`.
+pub(crate) fn variant(models_dir: &Path, id: &str) -> (PathBuf, String) {
+    (models_dir.join(DERIVED), format!("{id}.q8_0"))
+}
+
+fn modified(path: &Path) -> Option<std::time::SystemTime> {
+    fs::metadata(path).ok()?.modified().ok()
+}
+
 /// Where a model's file is, or will be.
 pub(crate) fn file(models_dir: &Path, id: &str) -> PathBuf {
     models_dir.join(format!("{id}.gguf"))
@@ -182,7 +222,8 @@ fn listed(models_dir: &Path, id: &str, model: Option<&Model>, partial: &BTreeMap
     let license = model.map(|model| model.license.clone());
     let license = license.or_else(|| record.as_ref().and_then(|record| record.license.clone()));
     let name = model.map_or(id, |model| &model.name).to_owned();
-    Listed { id: id.to_owned(), name, state, size_bytes, license, path, record }
+    let derived = path.as_ref().and_then(|_| derived(models_dir, id));
+    Listed { id: id.to_owned(), name, state, size_bytes, license, path, record, derived }
 }
 
 /// Ids of the model files in the folder.
@@ -234,6 +275,7 @@ mod tests {
             verified: true,
             size_bytes,
             license: None,
+            derived_from: None,
             pulled_at: OffsetDateTime::UNIX_EPOCH,
         };
         fs::write(record_path(folder, id), serde_json::to_vec(&record).unwrap()).unwrap();

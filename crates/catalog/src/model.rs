@@ -63,6 +63,21 @@ pub enum Capability {
     Reasoning,
     /// Makes embeddings, and does nothing else.
     Embedding,
+    /// Scores texts against a query, and does nothing else.
+    Rerank,
+}
+
+impl fmt::Display for Capability {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Chat => "chat",
+            Self::Completion => "completion",
+            Self::Tools => "tools",
+            Self::Reasoning => "reasoning",
+            Self::Embedding => "embeddings",
+            Self::Rerank => "rerank",
+        })
+    }
 }
 
 /// One place a model's file can be had from.

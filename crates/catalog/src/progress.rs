@@ -42,4 +42,8 @@ pub enum Action {
     Verify,
     /// A file is taken out of an archive.
     Extract,
+    /// Published weights are written as a model file.
+    Convert,
+    /// A model is written again in another quantization.
+    Derive,
 }

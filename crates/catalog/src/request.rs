@@ -6,14 +6,15 @@
 //! https://huggingface.co/org/repo/blob/main/x.gguf    the same, as copied from a browser
 //! https://example.com/x.gguf                          any address
 //! ./x.gguf                                            a local file, copied
+//! ./x                                                 a folder of safetensors, converted
 //! ```
 
 use std::path::{Path, PathBuf};
 
 use url::Url;
 
-use crate::catalog::{ID_MAX_CHARS, check_hub};
-use crate::{Catalog, Model, PullError, Source, Terms};
+use crate::catalog::{ID_MAX_CHARS, check_hub, is_id};
+use crate::{Catalog, Model, Precision, PullError, Source, Terms};
 
 /// Where the hub is unless `HF_ENDPOINT` says otherwise; its pages' addresses are understood.
 const HUB_HOSTS: [&str; 2] = ["huggingface.co", "hf.co"];
@@ -37,6 +38,15 @@ pub enum Request {
         /// Its path.
         path: PathBuf,
     },
+    /// A folder of this machine, as model hubs publish them, to be converted.
+    Folder {
+        /// The id it will have here, made from its name.
+        id: String,
+        /// Its path.
+        path: PathBuf,
+        /// How its matrices will be stored.
+        precision: Precision,
+    },
 }
 
 impl Request {
@@ -56,6 +66,9 @@ impl Request {
             return Err(wrong("addresses begin with https://, http:// or hf:".into()));
         }
         let path = Path::new(text);
+        if path.is_dir() && (text.contains('/') || text == "." || text == "..") {
+            return Self::folder(path, None, Precision::default());
+        }
         if text.contains('/') || text.ends_with(".gguf") {
             let id = id_of(&path.file_name().unwrap_or_default().to_string_lossy()).map_err(wrong)?;
             return Ok(Self::Local { id, path: path.to_owned() });
@@ -63,11 +76,27 @@ impl Request {
         catalog.find(text).map(|model| Self::Model(Box::new(model.clone())))
     }
 
+    /// A folder as model hubs publish them; without an `id` it is called as the folder is.
+    ///
+    /// # Errors
+    /// [`PullError::Request`].
+    pub fn folder(path: &Path, id: Option<&str>, precision: Precision) -> Result<Self, PullError> {
+        let wrong = |why: String| PullError::Request { request: path.display().to_string(), why };
+        let whole = path.canonicalize().map_err(|error| wrong(error.to_string()))?;
+        let name = whole.file_name().unwrap_or_default().to_string_lossy();
+        let id = match id {
+            Some(id) if is_id(id) => id.to_owned(),
+            Some(id) => return Err(wrong(format!("{id:?} is no id: a-z, 0-9, `.`, `_`, `-`"))),
+            None => id_of_stem(&name).map_err(wrong)?,
+        };
+        Ok(Self::Folder { id, path: whole, precision })
+    }
+
     /// The id the model has, or will have, here.
     pub fn id(&self) -> &str {
         match self {
             Self::Model(model) => &model.id,
-            Self::File { id, .. } | Self::Local { id, .. } => id,
+            Self::File { id, .. } | Self::Local { id, .. } | Self::Folder { id, .. } => id,
         }
     }
 
@@ -75,7 +104,7 @@ impl Request {
     pub fn terms(&self) -> Option<&Terms> {
         match self {
             Self::Model(model) => model.terms.as_ref(),
-            Self::File { .. } | Self::Local { .. } => None,
+            Self::File { .. } | Self::Local { .. } | Self::Folder { .. } => None,
         }
     }
 }
@@ -120,6 +149,10 @@ fn id_of(file: &str) -> Result<String, String> {
                 .into(),
         );
     }
+    id_of_stem(stem)
+}
+
+fn id_of_stem(stem: &str) -> Result<String, String> {
     let id: String = stem
         .to_ascii_lowercase()
         .chars()
@@ -185,7 +218,7 @@ mod tests {
             ("hf:a/b/x.safetensors", "ends in .gguf"),
             ("hf:a/b/x-00001-of-00003.gguf", "split"),
             ("ftp://a/x.gguf", "begin with"),
-            ("https://", "cannot be pulled"),
+            ("https://", "cannot be used"),
             ("https://example.com/", "ends in .gguf"),
             ("dir/", "ends in .gguf"),
             ("/etc/passwd", "ends in .gguf"),

@@ -16,6 +16,17 @@ pub(crate) fn size(bytes: u64) -> String {
     }
 }
 
+/// A number as a person reads it: `135 million`, `7.2 billion`.
+pub(crate) fn count(number: u64) -> String {
+    const UNITS: [(f64, &str); 3] = [(1e12, "trillion"), (1e9, "billion"), (1e6, "million")];
+    let value = number as f64;
+    match UNITS.into_iter().find(|(unit, _)| value >= *unit * 0.9995) {
+        Some((unit, name)) if value / unit < 9.95 => format!("{:.1} {name}", value / unit),
+        Some((unit, name)) => format!("{:.0} {name}", value / unit),
+        None => number.to_string(),
+    }
+}
+
 /// Rows under a header, columns as wide as they need, last column free.
 pub(crate) fn table<const N: usize>(header: [&str; N], rows: &[[String; N]]) -> String {
     let mut widths = header.map(str::len);
@@ -51,6 +62,14 @@ mod tests {
         assert_eq!(size(98_400_000), "98 MB");
         assert_eq!(size(1_100_000_000), "1.1 GB");
         assert_eq!(size(999_600), "1.0 MB");
+    }
+
+    #[test]
+    fn counts_read_well() {
+        assert_eq!(count(999), "999");
+        assert_eq!(count(134_515_008), "135 million");
+        assert_eq!(count(7_248_023_552), "7.2 billion");
+        assert_eq!(count(999_885_952), "1.0 billion");
     }
 
     #[test]

@@ -158,3 +158,71 @@ fn an_open_provider_needs_no_list_of_models() {
     let report = json(&outcrop(home.path(), &["check", "--json"]));
     assert_eq!(report["serves"], serde_json::json!(["lab/large", "big"]));
 }
+
+/// A tiny Llama as model hubs publish one: every weight is 1.
+fn published(folder: &Path) {
+    let layer = |name: &str| format!("model.layers.0.{name}.weight");
+    let shapes: Vec<(String, Vec<usize>)> = vec![
+        ("model.embed_tokens.weight".into(), vec![4, 32]),
+        ("model.norm.weight".into(), vec![32]),
+        (layer("input_layernorm"), vec![32]),
+        (layer("post_attention_layernorm"), vec![32]),
+        (layer("self_attn.q_proj"), vec![32, 32]),
+        (layer("self_attn.k_proj"), vec![32, 32]),
+        (layer("self_attn.v_proj"), vec![32, 32]),
+        (layer("self_attn.o_proj"), vec![32, 32]),
+        (layer("mlp.gate_proj"), vec![64, 32]),
+        (layer("mlp.up_proj"), vec![64, 32]),
+        (layer("mlp.down_proj"), vec![32, 64]),
+    ];
+    let (mut header, mut data) = (serde_json::Map::new(), Vec::new());
+    for (name, shape) in shapes {
+        let from = data.len();
+        data.extend((0..shape.iter().product()).flat_map(|_: usize| 1_f32.to_le_bytes()));
+        let place = [from, data.len()];
+        header.insert(name, serde_json::json!({"dtype": "F32", "shape": shape, "data_offsets": place}));
+    }
+    let header = serde_json::to_vec(&header).unwrap();
+    let weights = [&(header.len() as u64).to_le_bytes()[..], &header, &data].concat();
+    std::fs::create_dir(folder).unwrap();
+    std::fs::write(folder.join("model.safetensors"), weights).unwrap();
+    let config = serde_json::json!({"architectures": ["LlamaForCausalLM"], "hidden_size": 32,
+        "intermediate_size": 64, "num_hidden_layers": 1, "num_attention_heads": 2, "vocab_size": 4,
+        "max_position_embeddings": 128, "tie_word_embeddings": true});
+    std::fs::write(folder.join("config.json"), config.to_string()).unwrap();
+    let tokenizer = serde_json::json!({"pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false},
+        "model": {"type": "BPE", "vocab": {"a": 0, "b": 1, "ab": 2, "c": 3}, "merges": ["a b"]}});
+    std::fs::write(folder.join("tokenizer.json"), tokenizer.to_string()).unwrap();
+}
+
+#[test]
+fn published_weights_are_converted_shown_derived_and_put_back() {
+    let home = tempfile::tempdir().unwrap();
+    published(&home.path().join("Tiny_1"));
+    let run = |arguments: &[&str]| json(&outcrop(home.path(), &[arguments, &["--json"]].concat()));
+    assert_eq!(run(&["models", "convert", "./Tiny_1"])["id"], "tiny_1");
+    let shown = run(&["models", "show", "tiny_1"]);
+    assert_eq!((&shown["architecture"], &shown["context_length"]), (&"llama".into(), &128.into()));
+    assert_eq!(shown["quantization"][0]["type"], "F16");
+    assert_eq!(shown["memory"]["bytes_per_1000_tokens"], 2 * 32 * 2 * 1000);
+    assert_eq!(run(&["models", "derive", "tiny_1"]), Value::Null, "there is nothing to gain");
+
+    let derived = run(&["models", "derive", "tiny_1", "--to", "q8_0"]);
+    assert_eq!(derived["id"], "tiny_1.q8_0");
+    assert_eq!(
+        run(&["models", "show", derived["path"].as_str().unwrap()])["quantization"][0]["type"],
+        "Q8_0"
+    );
+    let listed = |id: &str| {
+        let models = run(&["models"]);
+        models.as_array().unwrap().iter().find(|model| model["id"] == id).unwrap().clone()
+    };
+    assert_eq!(listed("tiny_1")["derived"]["path"], derived["path"]);
+    let removed = outcrop(home.path(), &["models", "derive", "tiny_1", "--remove"]);
+    assert!(removed.status.success() && listed("tiny_1").get("derived").is_none());
+
+    error(&outcrop(home.path(), &["models", "show", "qwen3-0.6b"]), 3);
+    error(&outcrop(home.path(), &["models", "derive", "qwen3-0.6b"]), 3);
+    let text = error(&outcrop(home.path(), &["models", "convert", "."]), 1);
+    assert!(text.contains("no config.json"), "{text}");
+}

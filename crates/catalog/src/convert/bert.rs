@@ -1,11 +1,11 @@
 //! BERT as sentence-transformers publishes it.
 
-use std::io::{self, Write};
-
 use serde::Deserialize;
 
-use super::safetensors::Tensors;
-use super::writer::{Setting, Tensor, write};
+use super::Conversion;
+use super::conversion::{Origin, Tensor};
+use super::safetensors::{ReadSeek, Weights};
+use crate::gguf::{Planned, TensorType, Value};
 
 /// The files of a folder.
 pub(crate) struct Parts<'a> {
@@ -16,7 +16,7 @@ pub(crate) struct Parts<'a> {
     /// `vocab.txt`.
     pub(crate) vocabulary: &'a [u8],
     /// `model.safetensors`.
-    pub(crate) weights: &'a [u8],
+    pub(crate) weights: Box<dyn ReadSeek>,
 }
 
 #[derive(Deserialize)]
@@ -45,16 +45,20 @@ const MAX_LAYERS: u32 = 128;
 /// The tokens with a meaning of their own.
 const CONTROL: [&str; 5] = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"];
 
-/// Writes a model, called `name`, as GGUF.
+/// Whether a configuration is one of BERT.
+pub(super) fn is(config: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    struct Named {
+        model_type: String,
+    }
+    serde_json::from_slice(config).is_ok_and(|named: Named| named.model_type == "bert")
+}
+
+/// Reads a model that will be called `name`.
 ///
 /// # Errors
-/// What is wrong with its files, in words; or the disk's error.
-pub(crate) fn convert(
-    parts: &Parts<'_>,
-    name: &str,
-    license: &str,
-    out: impl Write,
-) -> Result<io::Result<()>, String> {
+/// What is wrong with its files, in words.
+pub(crate) fn convert(parts: Parts<'_>, name: &str, license: &str) -> Result<Conversion, String> {
     let config: Config =
         serde_json::from_slice(parts.config).map_err(|error| format!("config.json: {error}"))?;
     let pooling: Pooling =
@@ -70,20 +74,19 @@ pub(crate) fn convert(
     if words.len() as u64 != config.vocab_size {
         return Err(format!("vocab.txt has {} words, not {}", words.len(), config.vocab_size));
     }
-    let weights = Tensors::read(parts.weights).map_err(|error| format!("model.safetensors: {error}"))?;
+    let mut weights = Weights::default();
+    weights.add(parts.weights).map_err(|error| format!("model.safetensors: {error}"))?;
     let tensors = tensors(&config, &weights).map_err(|error| format!("model.safetensors: {error}"))?;
-    let settings = settings(&config, &pooling, &words, name, license)?;
-    Ok(write(&settings, &tensors, out))
+    Conversion::new(&settings(&config, &pooling, &words, name, license)?, tensors, weights)
 }
 
-fn settings<'a>(
+fn settings(
     config: &Config,
     pooling: &Pooling,
     words: &[&str],
-    name: &'a str,
-    license: &'a str,
-) -> Result<Vec<(&'static str, Setting<'a>)>, String> {
-    use Setting::{Bool, F32, I32s, Text, Texts, U32};
+    name: &str,
+    license: &str,
+) -> Result<Vec<(&'static str, Value)>, String> {
     // llama.cpp's numbers: LLAMA_POOLING_TYPE_MEAN and _CLS; LLAMA_FTYPE_MOSTLY_F16;
     // LLAMA_TOKEN_TYPE_NORMAL and _CONTROL.
     const MEAN: u32 = 1;
@@ -95,30 +98,30 @@ fn settings<'a>(
     };
     let place = |word: &str| {
         let place = words.iter().position(|other| *other == word);
-        place.map(|place| U32(place as u32)).ok_or_else(|| format!("vocab.txt has no {word}"))
+        place.map(|place| Value::from(place as u32)).ok_or_else(|| format!("vocab.txt has no {word}"))
     };
-    let size = |value: u64| u32::try_from(value).map(U32).map_err(|_| "config.json: too large".to_owned());
+    let size =
+        |value: u64| u32::try_from(value).map(Value::from).map_err(|_| "config.json: too large".to_owned());
+    let marked: Vec<String> = words.iter().map(|word| phantom(word)).collect();
+    let types: Vec<i32> = words.iter().map(|word| if CONTROL.contains(word) { 3 } else { 1 }).collect();
     Ok(vec![
-        ("general.architecture", Text("bert")),
-        ("general.name", Text(name)),
-        ("general.license", Text(license)),
-        ("general.file_type", U32(1)),
-        ("bert.block_count", U32(config.num_hidden_layers)),
+        ("general.architecture", "bert".into()),
+        ("general.name", name.into()),
+        ("general.license", license.into()),
+        ("general.file_type", 1.into()),
+        ("bert.block_count", config.num_hidden_layers.into()),
         ("bert.context_length", size(config.max_position_embeddings)?),
         ("bert.embedding_length", size(config.hidden_size)?),
         ("bert.feed_forward_length", size(config.intermediate_size)?),
-        ("bert.attention.head_count", U32(config.num_attention_heads)),
-        ("bert.attention.layer_norm_epsilon", F32(config.layer_norm_eps)),
-        ("bert.attention.causal", Bool(false)),
-        ("bert.pooling_type", U32(pooled)),
-        ("tokenizer.ggml.model", Text("bert")),
-        ("tokenizer.ggml.pre", Text("bert-bge")),
+        ("bert.attention.head_count", config.num_attention_heads.into()),
+        ("bert.attention.layer_norm_epsilon", config.layer_norm_eps.into()),
+        ("bert.attention.causal", false.into()),
+        ("bert.pooling_type", pooled.into()),
+        ("tokenizer.ggml.model", "bert".into()),
+        ("tokenizer.ggml.pre", "bert-bge".into()),
         ("tokenizer.ggml.token_type_count", size(config.type_vocab_size)?),
-        ("tokenizer.ggml.tokens", Texts(words.iter().map(|word| phantom(word)).collect())),
-        (
-            "tokenizer.ggml.token_type",
-            I32s(words.iter().map(|word| if CONTROL.contains(word) { 3 } else { 1 }).collect()),
-        ),
+        ("tokenizer.ggml.tokens", marked[..].into()),
+        ("tokenizer.ggml.token_type", types[..].into()),
         ("tokenizer.ggml.bos_token_id", place("[CLS]")?),
         ("tokenizer.ggml.eos_token_id", place("[SEP]")?),
         ("tokenizer.ggml.unknown_token_id", place("[UNK]")?),
@@ -139,12 +142,13 @@ fn phantom(word: &str) -> String {
     }
 }
 
-fn tensors<'a>(config: &Config, weights: &Tensors<'a>) -> Result<Vec<Tensor<'a>>, String> {
+fn tensors(config: &Config, weights: &Weights) -> Result<Vec<Tensor>, String> {
     let (wide, inner) = (config.hidden_size, config.intermediate_size);
     let mut tensors = Vec::new();
     let mut add = |name: String, from: &str, shape: &[u64], half: bool| -> Result<(), String> {
-        let numbers = weights.get(from, shape)?;
-        tensors.push(Tensor { name, shape: shape.to_vec(), numbers, half });
+        let kind = if half { TensorType::F16 } else { TensorType::F32 };
+        let planned = Planned { name, shape: shape.iter().rev().copied().collect(), kind };
+        tensors.push(Tensor { planned, origin: Origin::Stored(weights.get(from, shape)?) });
         Ok(())
     };
     let words = "embeddings.word_embeddings.weight";
@@ -176,6 +180,8 @@ fn tensors<'a>(config: &Config, weights: &Tensors<'a>) -> Result<Vec<Tensor<'a>>
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use std::io::Cursor;
+
     use serde_json::{Map, json};
 
     use super::*;
@@ -226,10 +232,10 @@ pub(crate) mod tests {
             config: config.as_bytes(),
             pooling: pooling.as_bytes(),
             vocabulary: words.as_bytes(),
-            weights,
+            weights: Box::new(Cursor::new(weights.to_vec())),
         };
         let mut file = Vec::new();
-        convert(&parts, "Tiny", "MIT", &mut file)?.unwrap();
+        convert(parts, "Tiny", "MIT")?.write(&mut file).unwrap();
         Ok(file)
     }
 
@@ -240,10 +246,10 @@ pub(crate) mod tests {
             config: CONFIG.as_bytes(),
             pooling: POOLING.as_bytes(),
             vocabulary: WORDS.as_bytes(),
-            weights: &weights,
+            weights: Box::new(Cursor::new(weights.clone())),
         };
         let mut file = Vec::new();
-        convert(&parts, name, "MIT", &mut file).unwrap().unwrap();
+        convert(parts, name, "MIT").unwrap().write(&mut file).unwrap();
         let folder = [
             ("a_b/model/config.json", CONFIG.into()),
             ("a_b/model/1_Pooling/config.json", POOLING.into()),
@@ -295,7 +301,7 @@ pub(crate) mod tests {
                 "pooling",
             ),
             (CONFIG.into(), POOLING, "a\nb\nc\nd\ne\nf", &good, "[CLS]"),
-            (CONFIG.into(), POOLING, WORDS, &good[..good.len() - 4], "beyond its end"),
+            (CONFIG.into(), POOLING, WORDS, &good[..good.len() - 4], "beyond its file's end"),
         ] {
             let error = converted(&config, pooling, words, weights).unwrap_err();
             assert!(error.contains(why), "{error}");

@@ -44,6 +44,17 @@ pub(crate) enum Trouble {
     Fatal(PullError),
 }
 
+impl Trouble {
+    /// As the error of a file of this machine.
+    pub(crate) fn of_file(self, path: &std::path::Path) -> PullError {
+        match self {
+            Self::Source(SourceError::NotAModel(why)) => PullError::NotAModel { path: path.to_owned(), why },
+            Self::Source(error) => PullError::NotAModel { path: path.to_owned(), why: error.to_string() },
+            Self::Fatal(error) => error,
+        }
+    }
+}
+
 impl From<SourceError> for Trouble {
     fn from(error: SourceError) -> Self {
         Self::Source(error)

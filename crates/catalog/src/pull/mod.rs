@@ -10,7 +10,7 @@
 //! the next pull goes on with; the lock goes with its process.
 
 mod folder;
-mod place;
+mod published;
 mod wheel;
 
 use std::fs::File;
@@ -21,11 +21,10 @@ use sha2::{Digest as _, Sha256};
 use url::Url;
 
 use crate::fetch::{Client, Download, Trouble, disk_error, room};
+use crate::place::{Place, Provenance, Staged};
 use crate::{
     Action, Digest, LocalModel, Model, Progress, PullError, Request, Settings, Source, SourceError, Step,
 };
-
-use place::{Place, Staged};
 
 /// Brings a model into the models folder, or finds that it is there. Blocks; safe when
 /// several do it at once: the second waits, and then finds it done.
@@ -46,6 +45,7 @@ pub fn pull(
     let errand = Errand { place: &place, settings, progress };
     match request {
         Request::Local { path, .. } => copy(path, errand),
+        Request::Folder { path, precision, .. } => published::from_folder(path, *precision, errand),
         Request::File { source, .. } => from_sources(&Wanted::file(source), errand),
         Request::Model(model) => {
             check_terms(model, settings)?;
@@ -96,7 +96,9 @@ fn from_sources(wanted: &Wanted<'_>, mut errand: Errand<'_>) -> Result<LocalMode
     let mut tried = Vec::new();
     for (index, source) in wanted.sources.iter().enumerate() {
         let staged = from_source(source, wanted, &mut errand);
-        match staged.and_then(|staged| place.install(staged, &source.to_string(), wanted.license)) {
+        let named = source.to_string();
+        let provenance = Provenance { source: &named, license: wanted.license, derived_from: None };
+        match staged.and_then(|staged| place.install(staged, &provenance)) {
             Ok(model) => {
                 place.clear();
                 return Ok(model);
@@ -191,11 +193,8 @@ fn copy(from: &Path, errand: Errand<'_>) -> Result<LocalModel, PullError> {
     }
     staged.sha256 = Digest::of(hasher);
     let source = from.canonicalize().unwrap_or_else(|_| from.to_owned()).display().to_string();
-    place.install(staged, &source, None).map_err(|trouble| match trouble {
-        Trouble::Source(SourceError::NotAModel(why)) => PullError::NotAModel { path: from.to_owned(), why },
-        Trouble::Source(error) => PullError::NotAModel { path: from.to_owned(), why: error.to_string() },
-        Trouble::Fatal(error) => error,
-    })
+    let provenance = Provenance { source: &source, license: None, derived_from: None };
+    place.install(staged, &provenance).map_err(|trouble| trouble.of_file(from))
 }
 
 #[cfg(test)]

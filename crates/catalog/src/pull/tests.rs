@@ -17,7 +17,7 @@ use crate::{PipSettings, State};
 
 /// Something that passes for a model: a GGUF head and bytes that differ.
 fn model_bytes() -> Vec<u8> {
-    let mut bytes = crate::gguf::tests::head().to_vec();
+    let mut bytes = crate::gguf::tests::model("a model for pulls");
     bytes.extend((0..500_000_u32).map(|n| (n % 251) as u8));
     bytes
 }

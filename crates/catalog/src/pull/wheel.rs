@@ -11,9 +11,9 @@ use sha2::{Digest as _, Sha256};
 use zip::ZipArchive;
 
 use super::Errand;
-use super::place::Staged;
 use crate::fetch::{Client, Download, Part, Trouble, disk_error, room};
 use crate::pip::{Wheel, locate};
+use crate::place::Staged;
 use crate::{Action, Digest, Progress, SourceError, Step, WheelMember};
 
 /// How much is unpacked at once, in bytes.

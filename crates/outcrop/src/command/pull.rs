@@ -2,8 +2,10 @@
 
 use catalog::{Action, Catalog, LocalModel, Progress, PullError, PullErrorKind, Request, Settings, Step};
 use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
 
 use crate::cli;
+use crate::command::models;
 use crate::config::Home;
 use crate::exit::{Code, Exit, Outcome};
 use crate::terminal::size;
@@ -19,20 +21,39 @@ pub(crate) fn run(arguments: cli::Pull) -> Outcome {
     let mut settings = Settings::from_env();
     settings.accept_terms = arguments.accept_terms;
     let model = fetch(&request, &home, &settings)?;
+    let derived = if arguments.no_derive { None } else { models::after_pull(&model.id, &home, &settings) };
     if arguments.json {
-        println!("{}", serde_json::to_string_pretty(&model).map_err(Exit::failed)?);
-    } else {
-        println!("{} is here: {} ({})", model.id, model.path.display(), size(model.size_bytes));
+        let pulled = Pulled { model: &model, derived: derived.as_ref() };
+        println!("{}", serde_json::to_string_pretty(&pulled).map_err(Exit::failed)?);
+        return Ok(());
+    }
+    println!("{} is here: {} ({})", model.id, model.path.display(), size(model.size_bytes));
+    if let Some(derived) = derived {
+        models::tell(&model.id, &derived);
     }
     Ok(())
 }
 
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Pulled<'a> {
+    #[serde(flatten)]
+    model: &'a LocalModel,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    derived: Option<&'a LocalModel>,
+}
+
 /// Fetches a model, showing how far it is. Blocks.
 pub(crate) fn fetch(request: &Request, home: &Home, settings: &Settings) -> Result<LocalModel, Exit> {
+    watched(|progress| catalog::pull(request, &home.models(), settings, progress)).map_err(fail)
+}
+
+/// Does something that takes a while under a progress bar.
+pub(crate) fn watched<T>(work: impl FnOnce(&mut dyn Progress) -> T) -> T {
     let mut bar = Bar(None);
-    let pulled = catalog::pull(request, &home.models(), settings, &mut bar);
+    let done = work(&mut bar);
     bar.clear();
-    pulled.map_err(fail)
+    done
 }
 
 /// A failed pull with the exit code scripts expect.
@@ -66,6 +87,8 @@ impl Progress for Bar {
                     Action::Download => "fetching",
                     Action::Verify => "verifying",
                     Action::Extract => "unpacking",
+                    Action::Convert => "converting",
+                    Action::Derive => "rewriting as Q8_0",
                 };
                 eprintln!(
                     "{verb} {name}{}",

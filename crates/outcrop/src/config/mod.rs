@@ -28,6 +28,8 @@ pub(crate) struct Config {
     pub(crate) models: Vec<String>,
     /// Where to listen, and the limits of the front door.
     pub(crate) server: server::Config,
+    /// Which file of a model is served here.
+    pub(crate) quantization: Quantization,
     /// How local models run.
     pub(crate) engine: engine::Config,
     /// Servers that hosted models are reached at, by name.
@@ -41,7 +43,31 @@ pub(crate) struct Config {
     pub(crate) file: Option<PathBuf>,
 }
 
+/// Which file of a local model is served.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Quantization {
+    /// The one that was derived for this machine, if there is one.
+    #[default]
+    Fastest,
+    /// The one that was pulled; none is derived.
+    AsPulled,
+}
+
 impl Config {
+    /// Whether files derived for this machine are made and served. They are made for its
+    /// processor: a build for a GPU has nothing of them.
+    pub(crate) fn derives(&self) -> bool {
+        const GPU: bool = cfg!(any(
+            feature = "cuda",
+            feature = "rocm",
+            feature = "metal",
+            feature = "vulkan",
+            feature = "opencl"
+        ));
+        self.quantization == Quantization::Fastest && !GPU
+    }
+
     /// Reads the file named, or `./outcrop.toml` if there is one, or nothing.
     pub(crate) fn load(file: Option<&Path>) -> Result<Self, Exit> {
         let file = match file {
@@ -138,6 +164,7 @@ mod tests {
     fn the_example_is_right_and_its_defaults_are_the_defaults() {
         let config = Config::parse(include_str!("../../../../outcrop.example.toml")).unwrap();
         assert_eq!(config.server, server::Config::default());
+        assert_eq!(config.quantization, Quantization::default());
         assert_eq!(config.engine, engine::Config::default());
         assert_eq!(config.responses, platform::responses::Limits::default());
         assert_eq!(config.providers["claude"].timeouts, upstream::Timeouts::default());

@@ -8,7 +8,7 @@ use engine::Engine;
 use message::{BoxService, Call, ErrorKind, Failure, ModelCard, Retry, Service, service_fn};
 use platform::route::Target;
 
-use crate::command::pull;
+use crate::command::{models, pull};
 use crate::config::{Config, Home};
 use crate::exit::{Code, Exit};
 
@@ -42,7 +42,7 @@ fn find_one(named: &str, config: &Config, home: &Home, catalog: &Catalog) -> Res
         return Ok(LocalModel { name: id.clone(), id, path: Some(path), context_length: None });
     }
     let known = catalog.get(named);
-    let path = catalog::find(&home.models(), named);
+    let path = file(named, config, home);
     if path.is_none() {
         // Says which names are near, for a typing error.
         Request::parse(named, catalog).map_err(pull::fail)?;
@@ -55,6 +55,12 @@ fn find_one(named: &str, config: &Config, home: &Home, catalog: &Catalog) -> Res
     })
 }
 
+/// The file of a model that is here.
+fn file(id: &str, config: &Config, home: &Home) -> Option<PathBuf> {
+    let find = if config.derives() { catalog::fastest } else { catalog::find };
+    find(&home.models(), id)
+}
+
 impl LocalModel {
     /// Fetches the file if it is not here, and loads it. Blocks.
     pub(super) fn load(&self, config: &Config, home: &Home, catalog: &Catalog) -> Result<Engine, Exit> {
@@ -62,7 +68,11 @@ impl LocalModel {
             Some(path) => path.clone(),
             None => {
                 let request = Request::parse(&self.id, catalog).map_err(pull::fail)?;
-                pull::fetch(&request, home, &Settings::from_env())?.path
+                let settings = Settings::from_env();
+                let pulled = pull::fetch(&request, home, &settings)?;
+                let derived =
+                    config.derives().then(|| models::after_pull(&pulled.id, home, &settings)).flatten();
+                derived.unwrap_or(pulled).path
             }
         };
         tracing::info!(model = self.id, path = %path.display(), "loading");
