@@ -1,9 +1,11 @@
 //! How a model is run: every bound of the engine, with its unit and its reason.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+
+use crate::LoadError;
 
 /// How one model is run. All fields have defaults that suit a small model on a CPU.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// Threads of computation; `None`: the physical cores this process may use. More
@@ -33,6 +35,11 @@ pub struct Config {
     pub sampling: SamplingDefaults,
     /// What an embedding model was trained for.
     pub embedding: EmbeddingDefaults,
+    /// Worker processes give up what a model does not need: files, the network, other
+    /// programs (Linux).
+    pub sandbox: bool,
+    /// How much worker processes give way to others, 0 to 19 (`nice`).
+    pub niceness: u8,
 }
 
 impl Default for Config {
@@ -49,13 +56,38 @@ impl Default for Config {
             stalled_reader_ms: 30_000,
             sampling: SamplingDefaults::default(),
             embedding: EmbeddingDefaults::default(),
+            sandbox: true,
+            niceness: 0,
+        }
+    }
+}
+
+impl Config {
+    /// Refuses what can never work.
+    pub(crate) fn check(&self) -> Result<(), LoadError> {
+        let wrong = |name: &str, reason: &str| {
+            Err(LoadError::Config { name: name.to_owned(), reason: reason.to_owned() })
+        };
+        match self {
+            Self { slots: 0 | 257.., .. } => wrong("slots", "must be between 1 and 256"),
+            Self { context_tokens: 0, .. } => wrong("context_tokens", "must be above 0"),
+            Self { prefill_tokens: 0 | 8193.., .. } => wrong("prefill_tokens", "must be between 1 and 8192"),
+            Self { shared_prefill_tokens: 0 | 8193.., .. } => {
+                wrong("shared_prefill_tokens", "must be between 1 and 8192")
+            }
+            Self { threads: Some(0), .. } => wrong("threads", "must be above 0"),
+            Self { event_buffer: 0, .. } => wrong("event_buffer", "must be above 0"),
+            Self { event_buffer: 65_537.., .. } => wrong("event_buffer", "must be at most 65536"),
+            Self { queue: 100_001.., .. } => wrong("queue", "must be at most 100000"),
+            Self { niceness: 20.., .. } => wrong("niceness", "must be at most 19"),
+            _ => Ok(()),
         }
     }
 }
 
 /// Sampling where the client leaves it to the model: llama.cpp's own defaults, which
 /// keep small models on the rails.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SamplingDefaults {
     /// Softmax temperature; 0 is greedy.
@@ -76,7 +108,7 @@ impl Default for SamplingDefaults {
 
 /// What an embedding model was trained for, and its file does not tell: the words before
 /// inputs of each purpose (`search_query: `), and whether its vectors may be cut.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct EmbeddingDefaults {
     /// Before a question put to a collection.

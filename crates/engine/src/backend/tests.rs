@@ -82,7 +82,7 @@ async fn ours(engine: &Engine, prompt: &str) -> String {
 async fn greedy_output_equals_llama_cpps_own_for_twenty_prompts() {
     let path = model::model_path();
     let config = Config { threads: Some(1), context_tokens: 2048, ..Config::default() };
-    let model = LoadedModel::open(&path, &config).unwrap();
+    let model = LoadedModel::open(&path, &config, |_| ()).unwrap();
     let expected: Vec<String> = PROMPTS.iter().map(|prompt| plain_loop(&model, prompt)).collect();
     let engine = Engine::load(&path, "greedy", config).unwrap();
     for (prompt, expected) in PROMPTS.iter().zip(&expected) {

@@ -21,7 +21,7 @@ use crate::backend::{Backend, BatchToken, SequenceId, StepError};
 use crate::sampler::Scratch;
 use crate::vocabulary::Vocabulary;
 use sequence::Sequence;
-pub(crate) use sequence::{Item, NewSequence, ThinkingLimit};
+pub(crate) use sequence::{NewSequence, ThinkingLimit};
 
 /// The bounds of scheduling; see [`Config`](crate::Config).
 #[derive(Debug, Clone)]

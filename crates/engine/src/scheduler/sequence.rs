@@ -5,20 +5,13 @@ use std::collections::VecDeque;
 use std::time::Instant;
 
 use message::{Event, Failure, FinishReason, TokenLogprob, TopLogprob, Usage};
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 use crate::backend::SequenceId;
 use crate::grammar::{Constraint, Rules};
+use crate::outlet::Outlet;
 use crate::output::Writer;
 use crate::sampler::{Sampler, Scratch, logprobs};
 use crate::vocabulary::{Token, Vocabulary};
-
-/// The events of one step of one call, or the failure that ended it.
-pub(crate) type Item = Result<Vec<Event>, Failure>;
-
-/// A step sends one item, and so does a failure after it; a call whose channel has
-/// less room waits for its reader.
-const ROOM: usize = 2;
 
 /// A call that is ready to be scheduled.
 #[derive(Debug)]
@@ -44,10 +37,7 @@ pub(crate) struct NewSequence {
     /// Writes its answer.
     pub(crate) writer: Writer,
     /// Where its events go.
-    pub(crate) events: mpsc::Sender<Item>,
-    /// Its place in the engine, given back when it ends.
-    #[allow(dead_code, reason = "held, not read: dropping it lets the next call in")]
-    pub(crate) permit: Option<OwnedSemaphorePermit>,
+    pub(crate) events: Outlet,
 }
 
 /// A bound on thinking.
@@ -118,7 +108,7 @@ impl Sequence {
 
     /// Nobody listens any more.
     pub(super) fn abandoned(&self) -> bool {
-        self.new.events.is_closed()
+        self.new.events.abandoned()
     }
 
     /// It has ended.
@@ -128,14 +118,14 @@ impl Sequence {
 
     /// Its reader keeps up.
     pub(super) fn has_room(&self) -> bool {
-        self.new.events.capacity() >= ROOM
+        self.new.events.has_room()
     }
 
     /// Ends it with a failure.
     pub(super) fn fail(&mut self, failure: Failure) {
         self.over = true;
-        // Room is kept for this; if the reader is gone, nobody needs to know.
-        let _ = self.new.events.try_send(Err(failure));
+        // Room is kept for this.
+        self.new.events.send(Err(failure));
     }
 
     /// Its last token was computed: chooses the next one, and sends what it reveals.
@@ -157,7 +147,7 @@ impl Sequence {
             events.push(Event::Finish { reason, stop_sequence });
         }
         if !events.is_empty() {
-            let _ = self.new.events.try_send(Ok(events));
+            self.new.events.send(Ok(events));
         }
     }
 

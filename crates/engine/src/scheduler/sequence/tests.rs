@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::grammar::{Ask, Before, CallSchema, Grammars, Shape};
+use crate::outlet::Inlet;
 use crate::output::Begins;
 use crate::sampler::SamplingParams;
 use crate::tools::{Reader, Syntax, TextParameters, Thought};
@@ -24,8 +25,8 @@ fn vocabulary() -> Arc<Vocabulary> {
     Arc::new(vocabulary)
 }
 
-fn sequence(writer: Writer) -> (NewSequence, mpsc::Receiver<Item>) {
-    let (events, items) = mpsc::channel(4096);
+fn sequence(writer: Writer) -> (NewSequence, Inlet) {
+    let (events, items) = Outlet::pair(4096);
     let new = NewSequence {
         tokens: vec![0],
         max_tokens: 2000,
@@ -38,14 +39,13 @@ fn sequence(writer: Writer) -> (NewSequence, mpsc::Receiver<Item>) {
         thinking: None,
         writer,
         events,
-        permit: None,
     };
     (new, items)
 }
 
 /// The answer of a model that wants to say `words`, and, where it may not, would rather
 /// close quotes and brackets than go on.
-fn answer(new: NewSequence, mut items: mpsc::Receiver<Item>, words: &str) -> Completion {
+fn answer(new: NewSequence, mut items: Inlet, words: &str) -> Completion {
     let vocabulary = vocabulary();
     let mut sequence = Sequence::new(new);
     let mut scratch = Scratch::default();
@@ -61,7 +61,7 @@ fn answer(new: NewSequence, mut items: mpsc::Receiver<Item>, words: &str) -> Com
         said += usize::from(sequence.tokens().last() == Some(&(wanted as Token)));
     }
     let mut completion = Completion::default();
-    while let Ok(item) = items.try_recv() {
+    while let Some(item) = items.try_recv() {
         item.unwrap().into_iter().for_each(|event| completion.push(event));
     }
     completion
