@@ -4,8 +4,8 @@
 
 mod local;
 mod models;
-mod worker;
 mod upstreams;
+mod worker;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};

@@ -83,12 +83,7 @@ fn call(length: usize, last: u8, max_tokens: usize) -> (NewSequence, Inlet) {
     call_with_room(length, last, max_tokens, 64)
 }
 
-fn call_with_room(
-    length: usize,
-    last: u8,
-    max_tokens: usize,
-    room: usize,
-) -> (NewSequence, Inlet) {
+fn call_with_room(length: usize, last: u8, max_tokens: usize, room: usize) -> (NewSequence, Inlet) {
     let (events, items) = Outlet::pair(room);
     let mut tokens = vec![0; length];
     tokens[length - 1] = Token::from(last - b'a');

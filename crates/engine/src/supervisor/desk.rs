@@ -348,7 +348,11 @@ impl Desk {
         self.news.notify_all();
         if !state.stopping {
             let now = Instant::now();
-            self.phase.send_replace(Phase::Down { since: now, back: now + state.load_time, why: "its death".into() });
+            self.phase.send_replace(Phase::Down {
+                since: now,
+                back: now + state.load_time,
+                why: "its death".into(),
+            });
         }
     }
 

@@ -80,7 +80,9 @@ impl<P: Fn(f32) + Sync> Supervisor<P> {
             let wait = backoff.after(lived);
             let cause = match end {
                 End::Unloaded(error) => error.to_string(),
-                End::Died { fault: Some(fault), .. } => format!("it said what cannot be read ({fault}); {death}"),
+                End::Died { fault: Some(fault), .. } => {
+                    format!("it said what cannot be read ({fault}); {death}")
+                }
                 End::Died { fault: None, .. } => death,
             };
             let Losses { again, ended } = losses;

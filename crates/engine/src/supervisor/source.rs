@@ -99,11 +99,9 @@ fn in_words(status: ExitStatus) -> String {
         };
     };
     match signal {
-        libc::SIGKILL => {
-            "SIGKILL: probably the kernel's out-of-memory killer (`dmesg` tells); lower \
+        libc::SIGKILL => "SIGKILL: probably the kernel's out-of-memory killer (`dmesg` tells); lower \
              engine.context_tokens, serve a smaller model, or give it more memory"
-                .to_owned()
-        }
+            .to_owned(),
         libc::SIGABRT => "SIGABRT: native code found a fault in itself; its last line is above".to_owned(),
         libc::SIGSEGV => "SIGSEGV: native code touched memory that is not its own".to_owned(),
         libc::SIGBUS => "SIGBUS: was the model's file changed or cut while it was served?".to_owned(),

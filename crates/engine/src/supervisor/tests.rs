@@ -61,7 +61,9 @@ async fn a_worker_hears_of_calls_what_was_read_and_who_left() {
     drop(unheard);
     let heard = orders(&desk);
     assert_eq!(heard.len(), 2, "who left before it was heard of needs no word: {heard:?}");
-    assert!(matches!(&heard[1], Order::Call { number: 1, ask: Ask::Continue { text, .. }, .. } if text == "b"));
+    assert!(
+        matches!(&heard[1], Order::Call { number: 1, ask: Ask::Continue { text, .. }, .. } if text == "b")
+    );
     second.read(2);
     drop(first);
     second.read(3);

@@ -12,7 +12,7 @@ use message::{Chat, Embed, Event, Failure, FinishReason, Usage};
 use super::load::Reads;
 use super::{Link, read_json};
 use crate::embed;
-use crate::engine::{embeds_only, embeds_not, overloaded};
+use crate::engine::{embeds_not, embeds_only, overloaded};
 use crate::outlet::Outlet;
 use crate::protocol::Ask;
 use crate::reply::stopped;
