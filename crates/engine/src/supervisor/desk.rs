@@ -8,47 +8,17 @@ use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use message::{Call, ErrorKind, Event, Failure, Retry};
+use message::{ErrorKind, Event, Failure, Retry};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
 
+use super::question::Question;
 use crate::outlet::{Item, is_last};
-use crate::protocol::{Ask, Figures, FrameError, Order, Told, encode};
+use crate::protocol::{Figures, Order, Told, encode};
 use crate::reply::stopped;
 
 /// How long after a worker's death calls wait for the next one, before they are told to
 /// come again: most models are loaded by then, and clients wait longer than that.
 const PATIENCE: Duration = Duration::from_secs(30);
-
-/// What is asked, as it is kept until the worker has it. Cheap to clone.
-#[derive(Debug, Clone)]
-pub(crate) enum Question {
-    Chat(Call),
-    Count(Call),
-    Embed(Call),
-    Continue { text: Arc<str>, max_tokens: u64 },
-}
-
-impl Question {
-    /// In the form it crosses the socket.
-    fn ask(&self) -> Result<Ask, Failure> {
-        let json = |text: serde_json::Result<String>| text.map_err(Failure::internal);
-        Ok(match self {
-            Self::Chat(call) => Ask::Chat(json(serde_json::to_string(call.chat()?))?),
-            Self::Count(call) => Ask::Count(json(serde_json::to_string(call.chat()?))?),
-            Self::Embed(call) => Ask::Embed(json(serde_json::to_string(call.embed()?))?),
-            Self::Continue { text, max_tokens } => {
-                Ask::Continue { text: text.to_string(), max_tokens: *max_tokens }
-            }
-        })
-    }
-
-    fn key(&self) -> String {
-        match self {
-            Self::Chat(call) | Self::Count(call) | Self::Embed(call) => call.principal.key_id.to_string(),
-            Self::Continue { .. } => String::new(),
-        }
-    }
-}
 
 /// Whether calls can be answered.
 #[derive(Debug, Clone)]
@@ -279,7 +249,7 @@ impl Desk {
         drop(state);
         // A conversation may be long: nobody waits while it is written out.
         for (number, question, items) in unsent {
-            if let Err(failure) = write(number, &question, frames) {
+            if let Err(failure) = question.write(number, frames) {
                 self.state().calls.remove(&number);
                 // The first item: there is room. A reader that left does not care.
                 let _ = items.try_send(Err(failure));
@@ -465,14 +435,4 @@ fn hang_up(state: &State) {
         // It may be closed already.
         let _ = socket.shutdown(Shutdown::Both);
     }
-}
-
-/// Appends a call's order.
-fn write(number: u64, question: &Question, frames: &mut Vec<u8>) -> Result<(), Failure> {
-    // No door says yet that one call goes before another.
-    let order = Order::Call { number, key: question.key(), priority: 0, ask: question.ask()? };
-    encode(&order, frames).map_err(|error| match error {
-        FrameError::TooLong { .. } => Failure::new(ErrorKind::TooLarge, format!("the request: {error}")),
-        other => Failure::internal(other),
-    })
 }

@@ -7,6 +7,7 @@
 
 mod backoff;
 mod desk;
+mod question;
 mod source;
 
 use std::io::{BufReader, Write};
@@ -17,7 +18,8 @@ use std::time::Instant;
 
 use serde::de::DeserializeOwned;
 
-pub(crate) use desk::{Desk, Question, Ticket};
+pub(crate) use desk::{Desk, Ticket};
+pub(crate) use question::Question;
 pub(crate) use source::Source;
 
 use crate::LoadError;

@@ -7,7 +7,7 @@ use futures_util::{FutureExt, StreamExt};
 use message::{ErrorKind, Event, Failure, FinishReason, Retry};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::desk::{Losses, Question};
+use super::desk::Losses;
 use super::*;
 use crate::protocol::{Ask, Figures, Said, Told};
 use crate::reply::Events;
@@ -15,6 +15,7 @@ use crate::{Config, Engine};
 
 #[path = "../../tests/support/model.rs"]
 #[allow(clippy::panic, unreachable_pub, reason = "a panic here is the report")]
+#[allow(clippy::duplicate_mod, reason = "the tests of `backend` load the same model")]
 mod model;
 
 const WINDOW: usize = 3;

@@ -21,7 +21,7 @@ pub(super) struct Loaded {
 /// What it takes to read calls for a model.
 pub(super) enum Reads {
     /// Of one that answers.
-    Chats(Requests),
+    Chats(Box<Requests>),
     /// Of one that makes embeddings.
     Inputs(Inputs),
 }
@@ -59,7 +59,7 @@ fn chatter(model: Arc<LoadedModel>, name: &str, config: &Config) -> Result<Loade
         model: Arc::clone(&model),
         template,
     };
-    Ok(Loaded { model, ready, reads: Reads::Chats(requests) })
+    Ok(Loaded { model, ready, reads: Reads::Chats(Box::new(requests)) })
 }
 
 fn embedder(model: Arc<LoadedModel>, name: &str, config: &Config) -> Loaded {

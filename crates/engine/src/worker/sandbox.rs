@@ -92,7 +92,10 @@ fn restrict_files(
 
 #[cfg(target_os = "linux")]
 fn calls() -> &'static str {
-    match deny_calls() {
+    let applied = denied_calls().and_then(|program| {
+        seccompiler::apply_filter_all_threads(&program).map_err(|error| error.to_string())
+    });
+    match applied {
         Ok(()) => "no network, no programs, no other processes",
         Err(error) => {
             tracing::debug!(error, "seccomp");
@@ -101,13 +104,13 @@ fn calls() -> &'static str {
     }
 }
 
-/// Denies system calls that no computing needs: a list of what is denied rather than of
+/// The filter that denies system calls which no computing needs: a list of what is denied rather than of
 /// what is allowed, since GPU drivers differ in what they use.
 #[cfg(target_os = "linux")]
-fn deny_calls() -> Result<(), String> {
+fn denied_calls() -> Result<seccompiler::BpfProgram, String> {
     use seccompiler::{
-        BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
-        SeccompRule, TargetArch,
+        SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
+        TargetArch,
     };
     let rule = |argument, operator, value| {
         let condition = SeccompCondition::new(argument, SeccompCmpArgLen::Dword, operator, value);
@@ -126,9 +129,7 @@ fn deny_calls() -> Result<(), String> {
     let target = TargetArch::try_from(std::env::consts::ARCH).map_err(|error| error.to_string())?;
     let denied = SeccompAction::Errno(libc::EPERM.unsigned_abs());
     let filter = SeccompFilter::new(rules, SeccompAction::Allow, denied, target);
-    let program: BpfProgram =
-        filter.and_then(TryInto::try_into).map_err(|error: seccompiler::BackendError| error.to_string())?;
-    seccompiler::apply_filter_all_threads(&program).map_err(|error| error.to_string())
+    filter.and_then(TryInto::try_into).map_err(|error: seccompiler::BackendError| error.to_string())
 }
 
 /// System calls that are denied whatever their arguments.
@@ -189,4 +190,75 @@ fn files(_: &Sandbox) -> &'static str {
 #[cfg(not(target_os = "linux"))]
 fn calls() -> &'static str {
     "all"
+}
+
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+mod tests {
+    use std::fs::{File, create_dir, read, write};
+    use std::io::ErrorKind;
+    use std::net::TcpListener;
+    use std::process::Command;
+
+    use super::*;
+
+    /// On a thread of its own: there is no way out.
+    fn inside<T: Send>(look: impl FnOnce() -> T + Send) -> T {
+        std::thread::scope(|scope| scope.spawn(look).join().unwrap())
+    }
+
+    fn denied<T: std::fmt::Debug>(outcome: std::io::Result<T>) {
+        assert_eq!(outcome.unwrap_err().kind(), ErrorKind::PermissionDenied);
+    }
+
+    #[test]
+    fn only_the_model_is_read_and_only_the_cache_is_written() {
+        let home = tempfile::tempdir().unwrap();
+        let (models, cache) = (home.path().join("models"), home.path().join("cache"));
+        create_dir(&models).unwrap();
+        create_dir(&cache).unwrap();
+        let (model, secret) = (models.join("m.gguf"), models.join("secret"));
+        write(&model, "GGUF").unwrap();
+        write(&secret, "s").unwrap();
+        let sandbox = Sandbox { cache: Some(cache.clone()), ..Sandbox::around(&model) };
+        inside(|| {
+            // A kernel without Landlock can only say so; the log does.
+            if restrict_files(&sandbox).unwrap() == landlock::RulesetStatus::NotEnforced {
+                return;
+            }
+            assert_eq!(read(&model).unwrap(), b"GGUF");
+            denied(read(&secret));
+            denied(File::create(models.join("new")));
+            denied(File::options().append(true).open(&model));
+            denied(
+                TcpListener::bind("127.0.0.1:0").and_then(|_| std::net::TcpStream::connect("127.0.0.1:9")),
+            );
+            write(cache.join("kept"), "k").unwrap();
+            assert!(read("/proc/cpuinfo").is_ok() && read("/etc/passwd").is_ok());
+        });
+        assert!(read(&secret).is_ok(), "others are free");
+    }
+
+    #[test]
+    fn a_model_in_several_files_is_read_whole() {
+        let home = tempfile::tempdir().unwrap();
+        let first = home.path().join("m-00001-of-00002.gguf");
+        write(&first, "GGUF").unwrap();
+        assert_eq!(Sandbox::around(&first).model, home.path().canonicalize().unwrap());
+    }
+
+    #[test]
+    fn no_network_no_programs_no_other_processes() {
+        use rustix::process::{getpid, getppid, test_kill_process};
+        inside(|| {
+            seccompiler::apply_filter(&denied_calls().unwrap()).unwrap();
+            denied(TcpListener::bind("127.0.0.1:0"));
+            denied(std::os::unix::net::UnixDatagram::unbound());
+            denied(Command::new("/bin/true").status());
+            denied(test_kill_process(getppid().unwrap()).map_err(Into::into));
+            assert!(test_kill_process(getpid()).is_ok(), "that is how it aborts");
+            assert!(std::thread::spawn(|| 1).join().is_ok(), "computing needs threads");
+        });
+        assert!(TcpListener::bind("127.0.0.1:0").is_ok(), "others are free");
+    }
 }
