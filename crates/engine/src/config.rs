@@ -1,11 +1,13 @@
 //! How a model is run: every bound of the engine, with its unit and its reason.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+
+use crate::LoadError;
 
 use crate::backend::MAX_SEQUENCES;
 
 /// How one model is run. All fields have defaults that suit a small model on a CPU.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// Threads of computation; `None`: the physical cores this process may use. More
@@ -16,7 +18,8 @@ pub struct Config {
     /// Tokens the model can hold in mind at once, shared by all calls (the cells of the
     /// KV cache). One call may use at most this or the model's own context length.
     pub context_tokens: u32,
-    /// Most calls decoding at once, 1 to 256 (llama.cpp's limit of sequences).
+    /// Most calls decoding at once, 1 to 255 (llama.cpp has 256 sequences, and one saves
+    /// and restores).
     pub slots: u32,
     /// Most calls waiting for a slot; one more is told to come again later.
     pub queue: usize,
@@ -49,6 +52,11 @@ pub struct Config {
     pub sampling: SamplingDefaults,
     /// What an embedding model was trained for.
     pub embedding: EmbeddingDefaults,
+    /// Worker processes give up what a model does not need: files, the network, other
+    /// programs (Linux).
+    pub sandbox: bool,
+    /// How much worker processes give way to others, 0 to 19 (`nice`).
+    pub niceness: u8,
 }
 
 impl Default for Config {
@@ -70,6 +78,29 @@ impl Default for Config {
             stalled_reader_ms: 30_000,
             sampling: SamplingDefaults::default(),
             embedding: EmbeddingDefaults::default(),
+            sandbox: true,
+            niceness: 0,
+        }
+    }
+}
+
+impl Config {
+    /// Refuses what can never work.
+    pub(crate) fn check(&self) -> Result<(), LoadError> {
+        let wrong = |name: &str, reason: &str| {
+            Err(LoadError::Config { name: name.to_owned(), reason: reason.to_owned() })
+        };
+        match self {
+            Self { slots: 0 | 256.., .. } => wrong("slots", "must be between 1 and 255"),
+            Self { context_tokens: 0, .. } => wrong("context_tokens", "must be above 0"),
+            Self { prefill_tokens: 0 | 8193.., .. } => wrong("prefill_tokens", "must be between 1 and 8192"),
+            Self { step_ms: 0, .. } => wrong("step_ms", "must be above 0"),
+            Self { threads: Some(0), .. } => wrong("threads", "must be above 0"),
+            Self { event_buffer: 0, .. } => wrong("event_buffer", "must be above 0"),
+            Self { event_buffer: 65_537.., .. } => wrong("event_buffer", "must be at most 65536"),
+            Self { queue: 100_001.., .. } => wrong("queue", "must be at most 100000"),
+            Self { niceness: 20.., .. } => wrong("niceness", "must be at most 19"),
+            _ => Ok(()),
         }
     }
 }
@@ -85,7 +116,7 @@ impl Config {
 
 /// Who shares the prefix cache. Whoever shares can tell from the time to a first token
 /// whether somebody sent the same beginning before.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Sharing {
     /// Calls with the same key.
@@ -99,7 +130,7 @@ pub enum Sharing {
 
 /// Sampling where the client leaves it to the model: llama.cpp's own defaults, which
 /// keep small models on the rails.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SamplingDefaults {
     /// Softmax temperature; 0 is greedy.
@@ -120,7 +151,7 @@ impl Default for SamplingDefaults {
 
 /// What an embedding model was trained for, and its file does not tell: the words before
 /// inputs of each purpose (`search_query: `), and whether its vectors may be cut.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct EmbeddingDefaults {
     /// Before a question put to a collection.

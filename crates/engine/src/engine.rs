@@ -1,57 +1,48 @@
-//! The handle to a loaded model: calls in, events out.
+//! The handle to a model: calls in, events out. The model itself is behind a socket
+//! ([`worker`](crate::worker)); here is what must outlive it.
 
 use std::fmt;
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::process::Command;
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use message::{
-    Call, ErrorKind, Event, EventStream, Failure, FinishReason, Form, Operation, Reply, Retry, Service, Usage,
-};
-use tokio::sync::{Semaphore, oneshot};
+use message::{Call, ErrorKind, EventStream, Failure, Form, Operation, Reply, Retry, Service};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::backend::LoadedModel;
-use crate::config::Sharing;
-use crate::embed::{self, Inputs, Job};
-use crate::grammar::Grammars;
-use crate::reply::{Events, stopped};
-use crate::request::Requests;
-use crate::scheduler::{NewSequence, Origin, Root};
-use crate::template::ChatTemplate;
-use crate::thread::{self, Shared};
-use crate::{Config, LoadError, ModelInfo};
+use crate::protocol::{Order, Ready, VERSION};
+use crate::reply::Events;
+use crate::supervisor::{Desk, Question, Source, Supervisor};
+use crate::worker::COUNTS;
+use crate::{Config, LoadError, ModelInfo, dropped, embed, outlet};
 
 /// When to come back to a full queue: about the time of a short answer.
 const RETRY_AFTER: Duration = Duration::from_secs(2);
 
-/// A loaded model that answers calls. Cheap to clone; when the last clone is dropped,
-/// calls still running are ended and the model is unloaded.
+/// How long a worker may take to end when it is told to: about one step, which on a slow
+/// machine takes seconds. Then it is cut off.
+const STOP_GRACE: Duration = Duration::from_secs(20);
+
+/// Times that a call is given to a worker: one that kills its second worker, too, is
+/// probably what they died of.
+const ATTEMPTS: usize = 2;
+
+/// A model that answers calls. Cheap to clone; when the last clone is dropped, calls still
+/// running are ended and the model is unloaded.
 #[derive(Clone)]
 pub struct Engine(Arc<Inner>);
 
 struct Inner {
-    info: ModelInfo,
+    ready: Ready,
     name: Arc<str>,
-    work: Work,
-    sharing: Sharing,
-    queue_timeout: Duration,
+    desk: Arc<Desk>,
     admission: Arc<Semaphore>,
+    counting: Arc<Semaphore>,
     places: usize,
-    shared: Arc<Shared>,
-    thread: Mutex<Option<JoinHandle<()>>>,
+    supervisor: Mutex<Option<(JoinHandle<()>, Receiver<()>)>>,
 }
-
-/// What a model can do, what it takes to read calls for it, and where they go.
-enum Work {
-    Chat { requests: Arc<Requests>, inbox: Inbox<NewSequence> },
-    Embed { inputs: Arc<Inputs>, inbox: Inbox<Job> },
-}
-
-/// The way to a model's thread; gone after shutdown.
-type Inbox<T> = Mutex<Option<SyncSender<T>>>;
 
 /// What an engine is doing and has done since it was loaded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,120 +71,97 @@ pub struct Stats {
     pub restored_tokens: u64,
     /// Cells of the KV cache in use, those kept for later calls included.
     pub cells: u64,
+    /// Times its worker died.
+    pub restarts: u64,
 }
 
 impl Engine {
-    /// Loads the model file at `path`, to be served as `name`. Blocks until it can
-    /// answer: call it from `spawn_blocking`.
+    /// Loads the model file at `path` in this process, to be served as `name`: for tests
+    /// and tools. Blocks until it can answer: call it from `spawn_blocking`.
     ///
     /// # Errors
     /// Why the model cannot be served; see [`LoadError`].
     pub fn load(path: &Path, name: &str, config: Config) -> Result<Self, LoadError> {
-        check(&config)?;
-        let model = Arc::new(LoadedModel::open(path, &config)?);
-        if model.ranks() {
-            let reason = "it scores texts against a query (a reranker), which is not served here".to_owned();
-            return Err(LoadError::Model { path: path.to_owned(), reason });
-        }
-        if model.embeds() { Self::embedder(model, name, config) } else { Self::chatter(model, name, config) }
+        Self::start(Source::Threads, path, name, &config, |_| ())
     }
 
-    fn chatter(model: Arc<LoadedModel>, name: &str, config: Config) -> Result<Self, LoadError> {
-        let vocabulary = model.vocabulary();
-        let (default, with_tools) = (model.chat_template(None), model.chat_template(Some("tool_use")));
-        let template = ChatTemplate::new(default.as_deref(), with_tools.as_deref(), vocabulary)?;
-        let info = ModelInfo {
-            has_template: default.is_some(),
-            native_tools: template.traits().tools.is_some(),
-            ..describe(&model, name, &config)
-        };
-        let requests = Arc::new(Requests {
-            longest_piece: vocabulary.longest_piece(),
-            max_call_tokens: info.max_call_tokens as usize,
-            event_buffer: config.event_buffer,
-            grammars: Grammars::new(Arc::clone(vocabulary)),
-            defaults: config.sampling.clone(),
-            model: Arc::clone(&model),
-            template,
-        });
-        let (sender, inbox) = sync_channel(places(&config));
-        let work = Work::Chat { requests, inbox: Mutex::new(Some(sender)) };
-        Self::start(info, &config.clone(), work, move |shared, loaded| {
-            thread::run(&model, &config, &inbox, shared, loaded)
-        })
-    }
-
-    fn embedder(model: Arc<LoadedModel>, name: &str, config: Config) -> Result<Self, LoadError> {
-        let info =
-            ModelInfo { embedding_length: Some(model.embedding_length()), ..describe(&model, name, &config) };
-        let max_tokens = info.max_call_tokens;
-        let inputs = Arc::new(Inputs {
-            longest_piece: model.vocabulary().longest_piece(),
-            max_tokens: max_tokens as usize,
-            defaults: config.embedding.clone(),
-            model: Arc::clone(&model),
-        });
-        let (sender, inbox) = sync_channel(places(&config));
-        let work = Work::Embed { inputs, inbox: Mutex::new(Some(sender)) };
-        Self::start(info, &config.clone(), work, move |shared, loaded| {
-            embed::run(&model, &config, max_tokens, &inbox, shared, loaded);
-        })
-    }
-
-    /// Starts the model's thread and waits until its context is made.
-    fn start(
-        info: ModelInfo,
+    /// Loads the model file at `path` in a process of its own, to be served as `name`.
+    /// `command` starts a program that calls [`run_worker`](crate::run_worker); it is
+    /// started again whenever it dies. `progress` hears how much of the model is loaded,
+    /// 0 to 1. Blocks until the model can answer: call it from `spawn_blocking`.
+    ///
+    /// # Errors
+    /// Why the model cannot be served; see [`LoadError`].
+    pub fn spawn(
+        command: Command,
+        path: &Path,
+        name: &str,
         config: &Config,
-        work: Work,
-        run: impl FnOnce(&Shared, &SyncSender<Result<(), LoadError>>) + Send + 'static,
+        progress: impl Fn(f32) + Send + Sync + 'static,
     ) -> Result<Self, LoadError> {
-        let (loaded, outcome) = sync_channel(1);
-        let places = places(config);
-        let shared = Arc::new(Shared::default());
-        let of_thread = Arc::clone(&shared);
+        Self::start(Source::Process(command), path, name, config, progress)
+    }
+
+    fn start(
+        source: Source,
+        path: &Path,
+        name: &str,
+        config: &Config,
+        progress: impl Fn(f32) + Send + Sync + 'static,
+    ) -> Result<Self, LoadError> {
+        config.check()?;
+        let settings = serde_json::to_string(config).map_err(|error| LoadError::Worker(error.to_string()))?;
+        // Where the worker runs need not be where this does.
+        let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        let open = Order::Open { version: VERSION, path, name: name.to_owned(), config: settings };
+        let desk = Arc::new(Desk::new(outlet::window(config.event_buffer)));
+        let supervisor =
+            Supervisor { source, open, name: name.to_owned(), desk: Arc::clone(&desk), progress };
+        let ((loaded, outcome), (ended, end)) = (sync_channel(1), sync_channel(1));
         let thread = std::thread::Builder::new()
-            .name(format!("engine {}", info.name))
-            .spawn(move || run(&of_thread, &loaded))
+            .name(format!("engine {name}"))
+            .spawn(move || {
+                supervisor.run(&loaded);
+                drop(ended);
+            })
             .map_err(LoadError::Thread)?;
-        let gone = || LoadError::Thread(std::io::Error::other("it ended while the context was made"));
-        outcome.recv().unwrap_or_else(|_| Err(gone()))?;
+        let gone = || LoadError::Worker("its supervisor ended".to_owned());
+        let ready: Ready = outcome.recv().unwrap_or_else(|_| Err(gone()))?;
+        let places = config.slots as usize + config.queue;
         Ok(Self(Arc::new(Inner {
-            name: info.name.as_str().into(),
-            info,
-            work,
-            sharing: config.sharing,
-            queue_timeout: Duration::from_millis(config.queue_timeout_ms),
+            name: name.into(),
+            ready,
+            desk,
             admission: Arc::new(Semaphore::new(places)),
+            counting: Arc::new(Semaphore::new(COUNTS)),
             places,
-            shared,
-            thread: Mutex::new(Some(thread)),
+            supervisor: Mutex::new(Some((thread, end))),
         })))
     }
 
     /// What is known of the model.
     pub fn model(&self) -> &ModelInfo {
-        &self.0.info
+        &self.0.ready.info
     }
 
     /// What it is doing.
     pub fn stats(&self) -> Stats {
-        let counters = &self.0.shared.counters;
-        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let figures = self.0.desk.figures();
         let inside = (self.0.places - self.0.admission.available_permits()) as u64;
-        let busy = read(&counters.busy);
         Stats {
             ready: self.is_alive(),
-            busy,
-            queued: inside.saturating_sub(busy),
-            prefilled_tokens: read(&counters.prefilled),
-            decoded_tokens: read(&counters.decoded),
-            completed: read(&counters.completed),
-            cancelled: read(&counters.cancelled),
-            failed: read(&counters.failed),
-            preempted: read(&counters.preempted),
-            reused_tokens: read(&counters.reused),
-            restored_tokens: read(&counters.restored),
-            cells: read(&counters.cells),
+            busy: figures.busy,
+            queued: inside.saturating_sub(figures.busy),
+            prefilled_tokens: figures.prefilled,
+            decoded_tokens: figures.decoded,
+            completed: figures.completed,
+            cancelled: figures.cancelled,
+            failed: figures.failed,
+            preempted: figures.preempted,
+            reused_tokens: figures.reused,
+            restored_tokens: figures.restored,
+            cells: figures.cells,
+            restarts: self.0.desk.restarts(),
         }
     }
 
@@ -203,95 +171,75 @@ impl Engine {
     /// # Errors
     /// As of any call: overload, overflow of the context, shutdown.
     pub async fn continue_greedily(&self, text: &str, max_tokens: usize) -> Result<EventStream, Failure> {
-        let (requests, inbox) = self.0.chat()?;
-        let permit = Arc::clone(&self.0.admission).try_acquire_owned().map_err(|_| overloaded())?;
-        let (requests, text) = (Arc::clone(requests), text.to_owned());
-        let origin = self.0.origin("", Instant::now());
-        let continued = move || requests.continuation(&text, max_tokens, origin, permit);
-        let (sequence, items) = blocking(continued).await?;
-        submit(inbox, sequence)?;
-        Ok(Box::pin(Events::begin(items).await?))
+        self.0.must_chat()?;
+        let question = Question::Continue { text: text.into(), max_tokens: max_tokens as u64 };
+        self.0.answer(&question, self.0.admit()?).await
     }
 
-    /// Whether it can answer: its thread runs and has not failed.
+    /// Whether it can answer now.
     pub fn is_alive(&self) -> bool {
-        self.0.shared.ready.load(Ordering::Acquire)
+        self.not_ready().is_none()
+    }
+
+    /// Why it cannot answer now, as in "is restarting after …"; `None`: it can.
+    pub fn not_ready(&self) -> Option<String> {
+        self.0.desk.not_ready()
+    }
+
+    /// Its desk, for tests that cut its worker off.
+    #[cfg(test)]
+    pub(crate) fn desk(&self) -> &Desk {
+        &self.0.desk
     }
 
     /// Ends all calls after the current step (they hear `Unavailable`), and waits for
-    /// the model's thread. Later calls are refused. Blocks for at most about one step.
+    /// the worker to be gone. Later calls are refused. Blocks for at most about one step.
     pub fn shutdown(&self) {
         self.0.shutdown();
-    }
-
-    async fn chat(&self, call: &Call) -> Result<EventStream, Failure> {
-        let (requests, inbox) = self.0.chat()?;
-        let permit = Arc::clone(&self.0.admission).try_acquire_owned().map_err(|_| overloaded())?;
-        let (requests, call) = (Arc::clone(requests), call.clone());
-        let origin = self.0.origin(&call.principal.key_id, call.received);
-        let prepared = blocking(move || requests.prepare(call.chat()?, origin, permit)).await?;
-        let (sequence, items) = prepared;
-        submit(inbox, sequence)?;
-        Ok(Box::pin(Events::begin(items).await?))
-    }
-
-    async fn count_tokens(&self, call: &Call) -> Result<EventStream, Failure> {
-        let (requests, call) = (Arc::clone(self.0.chat()?.0), call.clone());
-        let input_tokens = blocking(move || requests.count(call.chat()?)).await?;
-        let events = [
-            Event::Start { id: None },
-            Event::Usage(Usage { input_tokens, ..Usage::default() }),
-            Event::Finish { reason: FinishReason::EndTurn, stop_sequence: None },
-        ];
-        Ok(Box::pin(Ready(events.into_iter())))
-    }
-
-    async fn embed(&self, call: &Call) -> Result<EventStream, Failure> {
-        let Work::Embed { inputs, inbox } = &self.0.work else {
-            return Err(Failure::unsupported(format!(
-                "the model {} answers conversations and makes no embeddings; ask an embedding model",
-                self.0.name
-            )));
-        };
-        let permit = Arc::clone(&self.0.admission).try_acquire_owned().map_err(|_| overloaded())?;
-        let (reader, asked) = (Arc::clone(inputs), call.clone());
-        let tokens = blocking(move || reader.read(asked.embed()?)).await?;
-        let input_tokens = tokens.iter().map(|input| input.len() as u64).sum();
-        let (reply, vectors) = oneshot::channel();
-        submit(inbox, Job { inputs: tokens, reply, permit })?;
-        let vectors = vectors.await.map_err(|_| stopped())??;
-        let embed = call.embed()?;
-        let dimensions = inputs.dimensions(embed)?;
-        let normalize = embed.normalize.unwrap_or(true);
-        let vectors = vectors.into_iter().map(|vector| embed::shape(vector, dimensions, normalize)).collect();
-        Ok(Box::pin(Ready(embed::events(vectors, input_tokens))))
     }
 }
 
 impl Service for Engine {
     async fn call(&self, call: Call) -> Result<Reply, Failure> {
-        let dropped = match (&self.0.work, call.operation) {
-            (Work::Embed { .. }, Operation::Embed) => Inputs::dropped(call.embed()?),
-            (Work::Chat { requests, .. }, Operation::Chat | Operation::CountTokens) => {
-                requests.dropped(call.chat()?)
+        let inner = &*self.0;
+        let dropped = match (call.operation, inner.embeds()) {
+            (Operation::Embed, true) => embed::dropped(call.embed()?),
+            (Operation::Chat | Operation::CountTokens, false) => {
+                dropped::read(call.chat()?, inner.ready.thinks)
             }
             _ => Vec::new(),
         };
         call.accept(&dropped)?;
         let events = match call.operation {
-            Operation::Chat => self.chat(&call).await?,
-            Operation::CountTokens => self.count_tokens(&call).await?,
-            Operation::Embed => self.embed(&call).await?,
+            Operation::Chat => {
+                inner.must_chat()?;
+                call.chat()?.leave_home()?;
+                inner.answer(&Question::Chat(call), inner.admit()?).await?
+            }
+            Operation::CountTokens => {
+                inner.must_chat()?;
+                call.chat()?.leave_home()?;
+                // Counting takes no place of the model's: it only waits for its turn.
+                let permit = Arc::clone(&inner.counting).acquire_owned().await;
+                inner.answer(&Question::Count(call), permit.map_err(Failure::internal)?).await?
+            }
+            Operation::Embed => {
+                if !inner.embeds() {
+                    return Err(embeds_not(&inner.name));
+                }
+                call.embed()?.leave_home()?;
+                inner.answer(&Question::Embed(call), inner.admit()?).await?
+            }
             Operation::Rerank => {
                 return Err(Failure::unsupported(format!(
                     "the model {} does not order documents; ask a rerank model at a provider",
-                    self.0.name
+                    inner.name
                 )));
             }
         };
         Ok(Reply {
             form: Form::Events,
-            model: Arc::clone(&self.0.name),
+            model: Arc::clone(&inner.name),
             dropped,
             provider_request_id: None,
             events,
@@ -301,47 +249,50 @@ impl Service for Engine {
 
 impl fmt::Debug for Engine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Engine").field("model", &self.0.info.name).field("stats", &self.stats()).finish()
+        f.debug_struct("Engine").field("model", &self.0.name).field("stats", &self.stats()).finish()
     }
 }
 
 impl Inner {
-    /// Where conversations go, if the model has any.
-    fn chat(&self) -> Result<(&Arc<Requests>, &Inbox<NewSequence>), Failure> {
-        match &self.work {
-            Work::Chat { requests, inbox } => Ok((requests, inbox)),
-            Work::Embed { .. } => Err(Failure::unsupported(format!(
-                "the model {} makes embeddings and cannot answer; ask a chat model",
-                self.name
-            ))),
+    /// Gives a call to the worker, and to the next one if that dies before it said a word.
+    async fn answer(
+        &self,
+        question: &Question,
+        permit: OwnedSemaphorePermit,
+    ) -> Result<EventStream, Failure> {
+        let permit = Arc::new(permit);
+        for attempt in 0..ATTEMPTS {
+            let (ticket, items) = self.desk.submit(question, &permit, attempt > 0).await?;
+            if let Some(events) = Events::begin(ticket, items).await? {
+                return Ok(Box::pin(events));
+            }
         }
+        let cause = "the worker died twice before the first token of this call, which may be why";
+        Err(Failure::internal(cause))
     }
 
-    /// Where a call comes from, and with whom it shares.
-    fn origin(&self, principal: &str, received: Instant) -> Origin {
-        let principal: Arc<str> = principal.into();
-        let domain = match self.sharing {
-            Sharing::Everyone => "".into(),
-            Sharing::Key | Sharing::Nobody => Arc::clone(&principal),
-        };
-        Origin {
-            root: Root { domain, adapter: "".into() },
-            principal,
-            batch: false,
-            deadline: received.checked_add(self.queue_timeout),
-        }
+    fn admit(&self) -> Result<OwnedSemaphorePermit, Failure> {
+        Arc::clone(&self.admission).try_acquire_owned().map_err(|_| overloaded())
+    }
+
+    fn embeds(&self) -> bool {
+        self.ready.info.embedding_length.is_some()
+    }
+
+    fn must_chat(&self) -> Result<(), Failure> {
+        if self.embeds() { Err(embeds_only(&self.name)) } else { Ok(()) }
     }
 
     fn shutdown(&self) {
-        self.shared.stop.store(true, Ordering::Release);
-        // Wakes an idle thread.
-        match &self.work {
-            Work::Chat { inbox, .. } => drop(lock(inbox).take()),
-            Work::Embed { inbox, .. } => drop(lock(inbox).take()),
-        }
-        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(thread) = thread {
-            // Its panics are caught and reported within.
+        self.desk.stop();
+        let supervisor = self.supervisor.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some((thread, end)) = supervisor {
+            // It says nothing, and hangs up when it ends.
+            if end.recv_timeout(STOP_GRACE) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
+                tracing::warn!(model = &*self.name, "the model's worker does not end; it is cut off");
+                self.desk.cut_off();
+            }
+            // It does not panic.
             let _ = thread.join();
         }
     }
@@ -353,82 +304,20 @@ impl Drop for Inner {
     }
 }
 
-fn lock<T>(inbox: &Inbox<T>) -> MutexGuard<'_, Option<SyncSender<T>>> {
-    inbox.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn submit<T>(inbox: &Inbox<T>, work: T) -> Result<(), Failure> {
-    let inbox = lock(inbox);
-    let inbox = inbox.as_ref().ok_or_else(stopped)?;
-    inbox.try_send(work).map_err(|error| match error {
-        // The admission semaphore keeps the inbox from filling up.
-        TrySendError::Full(_) => overloaded(),
-        TrySendError::Disconnected(_) => stopped(),
-    })
-}
-
-/// Templates and tokens take milliseconds for long prompts: too long for an async thread.
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, Failure> + Send + 'static,
-) -> Result<T, Failure> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(outcome) => outcome,
-        Err(panic) => Err(Failure::internal(panic)),
-    }
-}
-
-fn overloaded() -> Failure {
+/// There is no place left.
+pub(crate) fn overloaded() -> Failure {
     Failure::new(ErrorKind::Overloaded, "the model's queue is full; try again in a moment")
         .with_retry(Retry::After(RETRY_AFTER))
 }
 
-fn describe(model: &LoadedModel, name: &str, config: &Config) -> ModelInfo {
-    let context_length = model.context_length();
-    ModelInfo {
-        name: name.to_owned(),
-        architecture: model.metadata("general.architecture").unwrap_or_default(),
-        title: model.metadata("general.name"),
-        license: model.metadata("general.license"),
-        context_length,
-        max_call_tokens: context_length.min(config.context_tokens),
-        vocab_size: u32::try_from(model.vocabulary().len()).unwrap_or(u32::MAX),
-        size_bytes: model.size_bytes(),
-        parameters: model.parameters(),
-        has_template: false,
-        native_tools: false,
-        embedding_length: None,
-    }
+/// A conversation was sent to an embedding model.
+pub(crate) fn embeds_only(name: &str) -> Failure {
+    Failure::unsupported(format!("the model {name} makes embeddings and cannot answer; ask a chat model"))
 }
 
-/// Most calls inside at once: those that run and those that wait.
-fn places(config: &Config) -> usize {
-    config.slots as usize + config.queue
-}
-
-fn check(config: &Config) -> Result<(), LoadError> {
-    let wrong = |name, reason: &str| Err(LoadError::Config { name, reason: reason.to_owned() });
-    match config {
-        Config { slots: 0 | 257.., .. } => wrong("slots", "must be between 1 and 256"),
-        Config { context_tokens: 0, .. } => wrong("context_tokens", "must be above 0"),
-        Config { prefill_tokens: 0 | 8193.., .. } => wrong("prefill_tokens", "must be between 1 and 8192"),
-        Config { step_ms: 0, .. } => wrong("step_ms", "must be above 0"),
-        Config { threads: Some(0), .. } => wrong("threads", "must be above 0"),
-        Config { event_buffer: 0, .. } => wrong("event_buffer", "must be above 0"),
-        Config { queue: 100_001.., .. } => wrong("queue", "must be at most 100000"),
-        _ => Ok(()),
-    }
-}
-
-/// Events that are all known.
-struct Ready<I>(I);
-
-impl<I: Iterator<Item = Event> + Unpin> futures_core::Stream for Ready<I> {
-    type Item = Result<Event, Failure>;
-
-    fn poll_next(
-        mut self: std::pin::Pin<&mut Self>,
-        _: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<Option<Self::Item>> {
-        std::task::Poll::Ready(self.0.next().map(Ok))
-    }
+/// Embeddings were asked of a model that answers.
+pub(crate) fn embeds_not(name: &str) -> Failure {
+    Failure::unsupported(format!(
+        "the model {name} answers conversations and makes no embeddings; ask an embedding model"
+    ))
 }

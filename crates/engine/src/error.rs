@@ -2,8 +2,10 @@
 
 use std::path::PathBuf;
 
+use serde::{Deserialize, Serialize};
+
 /// Why a model could not be loaded.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Serialize, Deserialize)]
 pub enum LoadError {
     /// The file cannot be opened or read.
     #[error("cannot read the model file {path}: {source}")]
@@ -11,6 +13,7 @@ pub enum LoadError {
         /// The file.
         path: PathBuf,
         /// What the system said.
+        #[serde(with = "in_words")]
         source: std::io::Error,
     },
     /// The file is something else.
@@ -45,11 +48,32 @@ pub enum LoadError {
     #[error("engine setting {name}: {reason}")]
     Config {
         /// The field of [`Config`](crate::Config).
-        name: &'static str,
+        name: String,
         /// What is wrong with it.
         reason: String,
     },
     /// No thread could be started.
     #[error("cannot start the model's thread: {0}")]
-    Thread(std::io::Error),
+    Thread(#[serde(with = "in_words")] std::io::Error),
+    /// No worker process could be started, or nothing can be said to it.
+    #[error("cannot start the model's worker process: {0}")]
+    Spawn(#[serde(with = "in_words")] std::io::Error),
+    /// The worker ended, or said what it should not have.
+    #[error("the model's worker process failed while it loaded the model: {0}")]
+    Worker(String),
+}
+
+/// System errors cross a socket as what they say.
+mod in_words {
+    use std::io;
+
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(error: &io::Error, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(error)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<io::Error, D::Error> {
+        String::deserialize(from).map(io::Error::other)
+    }
 }

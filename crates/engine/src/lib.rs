@@ -1,16 +1,20 @@
 //! A Call answered here, by open weights, on llama.cpp kernels.
 //!
-//! [`Engine`] is a handle: calls go in through a bounded queue, and each gets its own
-//! stream of events. Behind it, on the way of one call:
+//! [`Engine`] is a handle: calls go in through bounded admission, and each gets its own
+//! stream of events. The model is behind a socket, in a worker of its own: a process under
+//! `outcrop serve`, threads for tests and tools. On the way of one call:
 //!
-//! 1. `request`: the conversation is checked, written out by the model's own chat
-//!    template (`template/`, `tools/`) and cut into tokens; its constraints are compiled
-//!    (`grammar/`). This happens off the model's thread, before any of its work.
-//! 2. `thread`: one thread owns the model's context and turns the crank of the
+//! 1. `supervisor`: the gateway's side of the socket. Keeps a worker running, gives it
+//!    calls and brings their items back; when it dies, sends calls to the next one.
+//! 2. `protocol`: what the two say to each other. `worker`: the other side, and its sandbox.
+//! 3. `request`: in the worker, the conversation is checked, written out by the model's
+//!    own chat template (`template/`, `tools/`) and cut into tokens; its constraints are
+//!    compiled (`grammar/`). This happens off the model's thread, before any of its work.
+//! 4. `thread`: one thread owns the model's context and turns the crank of the
 //!    `scheduler/`, which lets many calls share each step.
-//! 3. `backend/` runs a step on the hardware: the only folder that knows llama.cpp.
-//! 4. `sampler/` chooses a token for each call; `output/` turns tokens into text,
-//!    watches for stop strings and tool calls, and makes events.
+//! 5. `backend/` runs a step on the hardware: the only folder that knows llama.cpp.
+//! 6. `sampler/` chooses a token for each call; `output/` turns tokens into text,
+//!    watches for stop strings and tool calls, and makes events, which leave by `outlet`.
 //!
 //! Embedding models go a shorter way: `embed/`.
 //!
@@ -24,17 +28,22 @@ mod engine;
 mod error;
 mod grammar;
 mod model;
+mod outlet;
 mod output;
+mod protocol;
 mod reply;
 mod request;
 mod sampler;
 mod scheduler;
+mod supervisor;
 mod template;
 mod thread;
 mod tools;
 mod vocabulary;
+mod worker;
 
 pub use config::{Config, EmbeddingDefaults, SamplingDefaults, Sharing};
 pub use engine::{Engine, Stats};
 pub use error::LoadError;
 pub use model::ModelInfo;
+pub use worker::{WorkerError, run as run_worker};

@@ -1,7 +1,9 @@
 //! What is known of a loaded model.
 
+use serde::{Deserialize, Serialize};
+
 /// What is known of a loaded model, mostly from its own metadata.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModelInfo {
     /// The name it is served by (given to [`Engine::load`](crate::Engine::load)).
     pub name: String,

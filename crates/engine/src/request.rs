@@ -3,17 +3,16 @@
 
 use std::sync::Arc;
 
-use message::{Chat, Dropped, ErrorKind, Failure, FinishReason, OutputFormat, ToolChoice, ToolKind};
+use message::{Chat, ErrorKind, Failure, FinishReason, OutputFormat, ToolChoice, ToolKind};
 use serde_json::json;
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 use crate::SamplingDefaults;
 use crate::backend::LoadedModel;
-use crate::dropped;
 use crate::grammar::{Ask, Before, CallSchema, Constraint, Grammars, Rules, Shape};
+use crate::outlet::Outlet;
 use crate::output::{Begins, Writer};
 use crate::sampler::{Sampler, SamplingParams};
-use crate::scheduler::{Item, NewSequence, Origin, ThinkingLimit};
+use crate::scheduler::{NewSequence, Origin, Origins, ThinkingLimit};
 use crate::template::{ChatTemplate, Prompt, begun, wants_thinking};
 use crate::tools::{Body, Reader, Syntax, TextParameters, Thought};
 use crate::vocabulary::{Tokenize, Vocabulary};
@@ -30,12 +29,12 @@ pub(crate) struct Requests {
     pub(crate) template: ChatTemplate,
     pub(crate) grammars: Grammars,
     pub(crate) defaults: SamplingDefaults,
+    /// What there is to know of where calls come from.
+    pub(crate) origins: Origins,
     /// Tokens of prompt and answer that one call may use.
     pub(crate) max_call_tokens: usize,
     /// Bytes of the longest token: no text has fewer tokens than its bytes over this.
     pub(crate) longest_piece: usize,
-    /// Steps whose events may wait for the reader.
-    pub(crate) event_buffer: usize,
 }
 
 impl Requests {
@@ -45,21 +44,19 @@ impl Requests {
         Ok(self.read(chat)?.0.tokens.len() as u64)
     }
 
-    /// Makes a sequence of a conversation.
+    /// Makes a sequence of a conversation, whose answer goes out by `events`.
     pub(crate) fn prepare(
         &self,
         chat: &Chat,
         origin: Origin,
-        permit: OwnedSemaphorePermit,
-    ) -> Result<(NewSequence, mpsc::Receiver<Item>), Failure> {
+        events: Outlet,
+    ) -> Result<NewSequence, Failure> {
         check(chat)?;
         let params = SamplingParams::read(&chat.sampling, &self.defaults)?;
         let (Prompt { tokens, turn_stops }, begins) = self.read(chat)?;
         let (max_tokens, at_max) = self.budget(tokens.len(), chat.sampling.max_tokens)?;
         let stops = chat.sampling.stop.iter().chain(&turn_stops).cloned().collect();
-        // One more than the buffer: an item is sent only while two have room.
-        let (sender, receiver) = mpsc::channel(self.event_buffer.max(2) + 1);
-        let sequence = NewSequence {
+        Ok(NewSequence {
             origin,
             sampler: Sampler::new(params, &tokens),
             tokens,
@@ -71,10 +68,8 @@ impl Requests {
             rules: self.rules(chat, begins)?,
             thinking: self.thinking_limit(chat, begins),
             writer: self.writer(chat, stops, begins),
-            events: sender,
-            permit: Some(permit),
-        };
-        Ok((sequence, receiver))
+            events,
+        })
     }
 
     /// A conversation in tokens, and how the answer may begin, if the model thinks.
@@ -126,14 +121,13 @@ impl Requests {
     pub(crate) fn continuation(
         &self,
         text: &str,
-        max_tokens: usize,
+        max_tokens: u64,
         origin: Origin,
-        permit: OwnedSemaphorePermit,
-    ) -> Result<(NewSequence, mpsc::Receiver<Item>), Failure> {
+        events: Outlet,
+    ) -> Result<NewSequence, Failure> {
         let Prompt { tokens, .. } = self.prompt(text);
-        let (max_tokens, at_max) = self.budget(tokens.len(), Some(max_tokens as u64))?;
-        let (events, receiver) = mpsc::channel(self.event_buffer.max(2) + 1);
-        let sequence = NewSequence {
+        let (max_tokens, at_max) = self.budget(tokens.len(), Some(max_tokens))?;
+        Ok(NewSequence {
             origin,
             sampler: Sampler::new(SamplingParams::default(), &tokens),
             tokens,
@@ -146,9 +140,7 @@ impl Requests {
             thinking: None,
             writer: Writer::new(Vec::new(), None),
             events,
-            permit: Some(permit),
-        };
-        Ok((sequence, receiver))
+        })
     }
 
     /// What the answer must be, if it is not free.
@@ -203,11 +195,6 @@ impl Requests {
             compile(&loosened)
         })?;
         Ok(Rules::Calls { call, last: matches!(syntax.body, Body::Harmony) })
-    }
-
-    /// What of a call has no meaning here, for the caller to know.
-    pub(crate) fn dropped(&self, chat: &Chat) -> Vec<Dropped> {
-        dropped::read(chat, self.template.thought().is_some())
     }
 
     fn prompt(&self, text: &str) -> Prompt {

@@ -3,7 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
 use std::time::{Duration, Instant};
 
 use message::{ErrorKind, Failure};
@@ -11,59 +11,68 @@ use message::{ErrorKind, Failure};
 use crate::backend::{Backend, Llama, LoadedModel};
 use crate::config::Sharing;
 use crate::scheduler::{CacheLimits, Counters, Limits, NewSequence, Progress, Scheduler};
+use crate::worker::Link;
 use crate::{Config, LoadError};
 
 /// How long the thread naps when all calls wait for their readers: short for a reader,
 /// long for a processor.
 const STALLED_NAP: Duration = Duration::from_millis(5);
 
-/// What the thread shares with the handles.
+/// What the thread shares with the rest of its worker.
 #[derive(Debug, Default)]
 pub(crate) struct Shared {
     pub(crate) counters: Arc<Counters>,
     /// Set to end the thread after its current step.
-    pub(crate) stop: AtomicBool,
-    /// The thread runs and has not failed.
-    pub(crate) ready: AtomicBool,
+    stop: AtomicBool,
 }
 
-/// The thread's whole life; `loaded` hears whether the context could be made.
+impl Shared {
+    /// Ends the thread after its current step.
+    pub(crate) fn stop(&self) {
+        self.stop.store(true, Ordering::Release);
+    }
+
+    /// Whether it shall end.
+    pub(crate) fn stopping(&self) -> bool {
+        self.stop.load(Ordering::Acquire)
+    }
+}
+
+/// Why a model's thread ended before it was told to.
+#[derive(Debug)]
+pub(crate) enum Ended {
+    /// The model could not be loaded.
+    Load(LoadError),
+    /// It panicked, which the log tells: its worker must end, and its calls with it.
+    Panic,
+}
+
+impl From<LoadError> for Ended {
+    fn from(error: LoadError) -> Self {
+        Self::Load(error)
+    }
+}
+
+/// The thread's whole life; `begin` is called when the context is made.
 pub(crate) fn run(
     model: &LoadedModel,
     config: &Config,
     inbox: &Receiver<NewSequence>,
     shared: &Shared,
-    loaded: &SyncSender<Result<(), LoadError>>,
-) {
-    let backend = match Llama::new(model, config) {
-        Ok(backend) => backend,
-        Err(error) => {
-            let _ = loaded.send(Err(error));
-            return;
-        }
-    };
+    link: &Link,
+    begin: impl FnOnce() -> Result<(), LoadError>,
+) -> Result<(), Ended> {
+    let backend = Llama::new(model, config)?;
     let limits = limits(config);
     let mut scheduler =
         Scheduler::new(backend, Arc::clone(model.vocabulary()), limits, Arc::clone(&shared.counters));
-    shared.ready.store(true, Ordering::Release);
-    let _ = loaded.send(Ok(()));
-
-    let outcome = catch_unwind(AssertUnwindSafe(|| crank(&mut scheduler, inbox, shared)));
-    shared.ready.store(false, Ordering::Release);
-    let failure = match outcome {
-        Ok(()) => Failure::new(ErrorKind::Unavailable, "the server is shutting down"),
-        Err(panic) => {
-            let what = panic.downcast_ref::<&str>().map(ToString::to_string);
-            let what = what.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
-            tracing::error!(panic = %what, "the model's thread panicked; the model is no longer ready");
-            Failure::internal(format!("the model's thread panicked: {what}"))
-        }
-    };
-    // A panic may have left the scheduler in any state; its calls are told all the same.
-    let _ = catch_unwind(AssertUnwindSafe(|| {
-        inbox.try_iter().for_each(|new| scheduler.add(new));
-        scheduler.fail_all(&failure);
-    }));
+    begin()?;
+    survive(|| crank(&mut scheduler, inbox, shared, link))?;
+    inbox.try_iter().for_each(|new| scheduler.add(new));
+    scheduler.fail_all(&shutting_down());
+    // A gateway that is gone is noticed by who reads the socket.
+    let _ = link.flush();
+    Ok(())
 }
 
 /// The configuration in the scheduler's terms.
@@ -84,7 +93,28 @@ fn limits(config: &Config) -> Limits {
     }
 }
 
-fn crank<B: Backend>(scheduler: &mut Scheduler<B>, inbox: &Receiver<NewSequence>, shared: &Shared) {
+/// What calls hear when their worker is told to end.
+pub(crate) fn shutting_down() -> Failure {
+    Failure::new(ErrorKind::Unavailable, "the server is shutting down")
+}
+
+/// Runs a model's thread. After a panic its state may be anything: the worker ends and
+/// another takes its place, as after a fault of native code.
+pub(crate) fn survive(run: impl FnOnce()) -> Result<(), Ended> {
+    catch_unwind(AssertUnwindSafe(run)).map_err(|panic| {
+        let what = panic.downcast_ref::<&str>().map(ToString::to_string);
+        let what = what.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
+        tracing::error!(panic = %what, "the model's thread panicked");
+        Ended::Panic
+    })
+}
+
+fn crank<B: Backend>(
+    scheduler: &mut Scheduler<B>,
+    inbox: &Receiver<NewSequence>,
+    shared: &Shared,
+    link: &Link,
+) {
     let mut progress = Progress::Idle;
     loop {
         // Sleep only when there is nothing to compute.
@@ -105,9 +135,10 @@ fn crank<B: Backend>(scheduler: &mut Scheduler<B>, inbox: &Receiver<NewSequence>
                 Err(TryRecvError::Disconnected) => return,
             }
         }
-        if shared.stop.load(Ordering::Acquire) {
+        if shared.stopping() {
             return;
         }
         progress = scheduler.step(Instant::now());
+        let _ = link.flush();
     }
 }

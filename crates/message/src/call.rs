@@ -11,11 +11,12 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use http::HeaderMap;
+use serde::{Deserialize, Serialize};
 
 use crate::{Chat, Dropped, Embed, Failure, Rerank};
 
 /// A vendor's API format, by the shape of its request and reply bodies.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Dialect {
     /// Amazon Bedrock Converse and ConverseStream.
     BedrockConverse,

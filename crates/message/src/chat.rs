@@ -4,12 +4,13 @@
 //! (at the level where it stood) and is written back only by the same dialect; any
 //! other dialect reports it as [`Dropped`](crate::Dropped).
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Number, Value};
 
 use crate::{Block, Dialect, Dropped, Extra, Failure, Tool, ToolChoice};
 
 /// Who speaks a [`Message`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Role {
     /// Instructions inside the conversation (OpenAI anywhere; Anthropic and Converse mid-conversation).
     System,
@@ -24,7 +25,7 @@ pub enum Role {
 }
 
 /// One turn.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Message {
     /// Who speaks.
     pub role: Role,
@@ -46,7 +47,7 @@ impl Message {
 /// How tokens are chosen and when generation ends. `None` means "the model's default".
 ///
 /// Floats stay [`Number`]s so that `1` and `1.0` survive a round trip.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Sampling {
     /// Most output tokens to generate.
     pub max_tokens: Option<u64>,
@@ -73,7 +74,7 @@ pub struct Sampling {
 }
 
 /// The form the answer must take.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub enum OutputFormat {
     /// Free text.
     #[default]
@@ -94,7 +95,7 @@ pub enum OutputFormat {
 }
 
 /// How hard to think, on the union of the vendors' scales.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[allow(missing_docs)]
 pub enum Effort {
     None,
@@ -129,7 +130,7 @@ impl Effort {
 }
 
 /// What the caller said about thinking.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Reasoning {
     /// On, off, or the model's choice (`None`).
     pub enabled: Option<bool>,
@@ -154,7 +155,7 @@ impl Reasoning {
 }
 
 /// A whole decoded request.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Chat {
     /// The dialect it was decoded from: the only one that may write `extra` back.
     pub home: Dialect,
@@ -183,7 +184,9 @@ pub struct Chat {
     /// The end user, as the client names them (`user`, `metadata.user_id`).
     pub user: Option<String>,
     /// Fields of `extra` that must not be left out (several answers, spoken answers):
-    /// any target but home refuses the call. See [`Chat::leave_home`].
+    /// any target but home refuses the call. See [`Chat::leave_home`]. Not serialised:
+    /// who hands a call on to another process has asked.
+    #[serde(skip)]
     pub essential: Vec<Dropped>,
     /// Unknown fields of the request.
     pub extra: Extra,

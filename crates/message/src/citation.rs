@@ -8,10 +8,12 @@
 
 use std::ops::Range;
 
+use serde::{Deserialize, Serialize};
+
 use crate::{Block, Extra};
 
 /// Something the client found, for the model to answer from.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SearchResult {
     /// Where it was found: a URL, or any name.
     pub source: String,
@@ -39,7 +41,7 @@ impl SearchResult {
 }
 
 /// A place on which a piece of an answer rests.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Citation {
     /// The source, and where in it.
     pub source: CitationSource,
@@ -55,7 +57,7 @@ pub struct Citation {
 }
 
 /// What is cited.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum CitationSource {
     /// A document of the request.
     Document {
@@ -84,7 +86,7 @@ pub enum CitationSource {
 
 /// Where in a document, in the unit that its kind is cited by. The end is the first that
 /// is not cited.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Span {
     /// Characters of a plain text, from 0.
     Chars(Range<u64>),

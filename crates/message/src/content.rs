@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::{Citation, Dialect, SearchResult};
@@ -36,7 +37,7 @@ pub fn said(extra: &Extra) -> impl Iterator<Item = &str> {
 }
 
 /// One piece of content, with what applies to any piece.
-#[derive(Clone, PartialEq)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct Block {
     /// The content.
     pub kind: BlockKind,
@@ -97,7 +98,7 @@ impl fmt::Debug for Block {
 }
 
 /// The kinds of content.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum BlockKind {
     /// Plain text.
     Text(String),
@@ -155,7 +156,7 @@ pub enum BlockKind {
 }
 
 /// Who runs a tool.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum ToolOrigin {
     /// The client.
     #[default]
@@ -165,7 +166,7 @@ pub enum ToolOrigin {
 }
 
 /// A file given to the model.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Media {
     /// MIME type, such as `image/png`; `None` where the dialect does not say.
     pub media_type: Option<String>,
@@ -176,7 +177,7 @@ pub struct Media {
 }
 
 /// A file given to be read.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Document {
     /// The file.
     pub media: Media,
@@ -193,7 +194,7 @@ impl From<Media> for Document {
 }
 
 /// Where a file's bytes are.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum MediaSource {
     /// In the request, base64 (standard alphabet, padded), as received.
     Base64(String),
@@ -206,7 +207,7 @@ pub enum MediaSource {
 }
 
 /// A prompt-cache marker (Anthropic `cache_control`, Converse `cachePoint`).
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct CacheMarker {
     /// How long to keep it, as the vendors write it: `5m`, `1h`. `None`: their default.
     pub ttl: Option<String>,

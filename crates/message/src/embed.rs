@@ -1,9 +1,11 @@
 //! A decoded request for embeddings, and what applies to its answer.
 
+use serde::{Deserialize, Serialize};
+
 use crate::{Dialect, Dropped, Extra, Failure, Media};
 
 /// A whole decoded request for embeddings: one vector per input.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Embed {
     /// The dialect it was decoded from: the only one that may write `extra` back.
     pub home: Dialect,
@@ -20,13 +22,14 @@ pub struct Embed {
     /// The end user, as the client names them.
     pub user: Option<String>,
     /// Fields that must not be left out; see [`Chat::essential`](crate::Chat::essential).
+    #[serde(skip)]
     pub essential: Vec<Dropped>,
     /// Unknown fields of the request.
     pub extra: Extra,
 }
 
 /// One thing to embed.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum EmbedInput {
     /// Text.
     Text(String),
@@ -37,7 +40,7 @@ pub enum EmbedInput {
 }
 
 /// What a vector is for; models that tell these apart prefix or project differently.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum EmbedPurpose {
     /// A question put to a collection.
     Query,
@@ -52,7 +55,7 @@ pub enum EmbedPurpose {
 }
 
 /// What becomes of an input that is longer than the model takes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Truncate {
     /// It is refused.
     None,

@@ -6,6 +6,7 @@
 //! ends without `Finish` was cut, and whoever encodes it must say so.
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{Citation, Dialect, Ranked, Usage};
@@ -111,7 +112,7 @@ impl Delta {
 }
 
 /// A chosen token and how likely it was.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TokenLogprob {
     /// The token's own bytes (may be part of a character).
     pub token: Vec<u8>,
@@ -122,7 +123,7 @@ pub struct TokenLogprob {
 }
 
 /// A token that could have been chosen.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TopLogprob {
     /// The token's own bytes.
     pub token: Vec<u8>,
@@ -131,7 +132,7 @@ pub struct TopLogprob {
 }
 
 /// Why an answer ended: the union of the vendors' words.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum FinishReason {
     /// The model was done.
     EndTurn,

@@ -5,8 +5,10 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 /// What went wrong, by who can mend it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum ErrorKind {
     /// The request is malformed or says something impossible.
     InvalidRequest,
@@ -37,7 +39,7 @@ pub enum ErrorKind {
 }
 
 /// What is wrong with a credential; AWS clients want to know.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum AuthFault {
     /// There is none.
     Missing,
@@ -54,7 +56,7 @@ pub enum AuthFault {
 }
 
 /// Whether the same call may be sent again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum Retry {
     /// It would fail again.
     #[default]

@@ -1,11 +1,12 @@
 //! Tools a model may call.
 
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use crate::{CacheMarker, Extra};
 
 /// One tool.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Tool {
     /// The name the model calls it by.
     pub name: String,
@@ -22,11 +23,12 @@ pub struct Tool {
 }
 
 /// The form of a tool.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum ToolKind {
     /// Run by the client, arguments described by a JSON Schema (`None`: not given).
     Function {
         /// The JSON Schema of the arguments.
+        #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "said")]
         schema: Option<Value>,
     },
     /// Anything else (run by the vendor, or with free-text input): the whole
@@ -35,7 +37,7 @@ pub enum ToolKind {
 }
 
 /// Whether and which tool must be called.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ToolChoice {
     /// The model decides.
     Auto,
@@ -45,4 +47,9 @@ pub enum ToolChoice {
     None,
     /// This tool.
     Named(String),
+}
+
+/// A schema that is there, `null` included: what was not said is no field at all.
+fn said<'de, D: Deserializer<'de>>(schema: D) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(schema).map(Some)
 }

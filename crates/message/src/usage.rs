@@ -1,10 +1,12 @@
 //! Counted tokens.
 
+use serde::{Deserialize, Serialize};
+
 /// Tokens in disjoint buckets: their sum is what was processed, nothing twice.
 ///
 /// Vendors differ: OpenAI's `prompt_tokens` includes cached tokens, Anthropic's
 /// `input_tokens` does not. Dialects convert on the way in and out.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Usage {
     /// Input tokens processed afresh.
     pub input_tokens: u64,

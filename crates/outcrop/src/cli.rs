@@ -45,6 +45,9 @@ pub(crate) enum Command {
     Check(Check),
     /// Show how clients come to trust this server's certificate
     Trust(Trust),
+    /// Compute one model for a gateway, which starts this with a socket as standard input
+    #[command(hide = true)]
+    Worker,
 }
 
 impl Command {
@@ -56,7 +59,7 @@ impl Command {
                 !matches!(models.action, Some(ModelsAction::Derive(_) | ModelsAction::Convert(_)))
             }
             Self::Providers(providers) => matches!(providers.action, ProvidersAction::List { .. }),
-            Self::Serve(_) | Self::Chat(_) | Self::Pull(_) => false,
+            Self::Serve(_) | Self::Chat(_) | Self::Pull(_) | Self::Worker => false,
         }
     }
 }
@@ -101,7 +104,7 @@ Examples:
   echo 'What is an outcrop?' | outcrop chat --max-tokens 60
 
 Inside: /help lists the commands; Ctrl-C stops an answer, Ctrl-D leaves.
-Without a server at --url, the model is loaded in this process.")]
+Without a server at --url, one is started for this conversation.")]
 pub(crate) struct Chat {
     /// Model to talk to [default: the first the server lists]
     #[arg(value_name = "MODEL")]

@@ -5,6 +5,7 @@
 mod local;
 mod models;
 mod upstreams;
+mod worker;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -124,11 +125,8 @@ impl Parts {
     fn not_ready(&self) -> Vec<String> {
         let engines = self.engines.lock().unwrap_or_else(PoisonError::into_inner);
         let state = |model: &LocalModel| match engines.get(&model.id) {
-            None => Some(format!("model {} is loading", model.id)),
-            Some(engine) if !engine.is_alive() => {
-                Some(format!("model {} has stopped; restart outcrop", model.id))
-            }
-            Some(_) => None,
+            None => Some(format!("model {} is loading ({} %)", model.id, model.loaded_percent())),
+            Some(engine) => engine.not_ready().map(|why| format!("model {} {why}", model.id)),
         };
         self.local.iter().filter_map(state).collect()
     }

@@ -7,11 +7,24 @@ mod fields;
 mod writer;
 
 use std::io::IsTerminal;
+use std::sync::OnceLock;
 
 use tracing_subscriber::EnvFilter;
 
 use fields::Fields;
 use writer::Writer;
+
+/// The variable that filters.
+const FILTER: &str = "OUTCROP_LOG";
+
+/// What filters where the variable does not.
+static DEFAULT: OnceLock<String> = OnceLock::new();
+
+/// The variable and its value that make a process started from here log as this one does.
+/// `None`: it inherits it.
+pub(crate) fn inherited() -> Option<(&'static str, &'static str)> {
+    DEFAULT.get().map(|filter| (FILTER, filter.as_str()))
+}
 
 /// Logging, for as long as this lives; dropped, it has the last lines written.
 #[must_use]
@@ -29,7 +42,12 @@ impl Drop for Logging {
 pub(crate) fn start(default: &str) -> Logging {
     // No thread can be had: the command will say so itself, soon.
     let Ok(writer) = Writer::start(std::io::stderr()) else { return Logging(None) };
-    let filter = EnvFilter::try_from_env("OUTCROP_LOG").unwrap_or_else(|_| EnvFilter::new(default));
+    let said = EnvFilter::try_from_env(FILTER);
+    if said.is_err() {
+        // A second start keeps the first.
+        let _ = DEFAULT.set(default.to_owned());
+    }
+    let filter = said.unwrap_or_else(|_| EnvFilter::new(default));
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(writer.clone())

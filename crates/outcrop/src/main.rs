@@ -38,6 +38,7 @@ fn main() -> ExitCode {
         Command::Providers(arguments) => command::providers::run(arguments),
         Command::Check(arguments) => command::check::run(arguments),
         Command::Trust(arguments) => command::trust::run(arguments),
+        Command::Worker => command::worker::run(),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -40,13 +40,21 @@ pub(crate) struct LoadedModel {
 }
 
 impl LoadedModel {
-    /// Maps the file at `path`.
-    pub(crate) fn open(path: &Path, config: &Config) -> Result<Self, LoadError> {
+    /// Maps the file at `path`; `progress` hears how far that is, 0 to 1.
+    pub(crate) fn open(
+        path: &Path,
+        config: &Config,
+        mut progress: impl FnMut(f32) + 'static,
+    ) -> Result<Self, LoadError> {
         check_magic(path)?;
         let backend = llama_cpp();
         log::clear_last_error();
         let params =
             LlamaModelParams::default().with_n_gpu_layers(config.gpu_layers.unwrap_or(u32::MAX >> 1));
+        let params = params.with_progress_callback(move |done| {
+            progress(done);
+            true
+        });
         let model = LlamaModel::load_from_file(backend, path, &params)
             .map_err(|_| LoadError::Model { path: path.to_owned(), reason: log::last_error() })?;
         let vocabulary = Arc::new(read_vocabulary(&model));

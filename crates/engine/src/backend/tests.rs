@@ -82,7 +82,7 @@ async fn ours(engine: &Engine, prompt: &str) -> String {
 async fn greedy_output_equals_llama_cpps_own_for_twenty_prompts() {
     let path = model::model_path();
     let config = Config { threads: Some(1), context_tokens: 2048, ..Config::default() };
-    let model = LoadedModel::open(&path, &config).unwrap();
+    let model = LoadedModel::open(&path, &config, |_| ()).unwrap();
     let expected: Vec<String> = PROMPTS.iter().map(|prompt| plain_loop(&model, prompt)).collect();
     let engine = Engine::load(&path, "greedy", config).unwrap();
     for (prompt, expected) in PROMPTS.iter().zip(&expected) {
@@ -126,7 +126,7 @@ fn farthest(a: &[f32], b: &[f32]) -> f32 {
 #[test]
 fn what_is_copied_saved_and_restored_is_the_same_text() {
     let config = Config { threads: Some(1), context_tokens: 512, slots: 4, ..Config::default() };
-    let model = LoadedModel::open(&model::model_path(), &config).unwrap();
+    let model = LoadedModel::open(&model::model_path(), &config, |_| ()).unwrap();
     let mut llama = Llama::new(&model, &config).unwrap();
     assert!(llama.shares());
     let tokens = text(&model);

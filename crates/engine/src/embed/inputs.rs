@@ -7,10 +7,18 @@ use message::{Dropped, Embed, EmbedInput, EmbedPurpose, ErrorKind, Failure, Trun
 
 use crate::EmbeddingDefaults;
 use crate::backend::LoadedModel;
+use crate::embed::Job;
+use crate::outlet::Outlet;
 use crate::vocabulary::Token;
 
 /// Most inputs of one call (OpenAI's limit).
 const MAX_INPUTS: usize = 2048;
+
+/// What of a call has no meaning here, for the caller to know.
+pub(crate) fn dropped(embed: &Embed) -> Vec<Dropped> {
+    const UNKNOWN: &str = "unknown to models served here";
+    said(&embed.extra).map(|name| Dropped { path: name.to_owned(), why: UNKNOWN }).collect()
+}
 
 /// What it takes to read requests for one model.
 pub(crate) struct Inputs {
@@ -23,8 +31,15 @@ pub(crate) struct Inputs {
 }
 
 impl Inputs {
+    /// Makes a job of a request, whose vectors go out by `events`.
+    pub(crate) fn prepare(&self, embed: &Embed, events: Outlet) -> Result<Job, Failure> {
+        let inputs = self.read(embed)?;
+        let dimensions = self.dimensions(embed)?;
+        Ok(Job { inputs, dimensions, normalize: embed.normalize.unwrap_or(true), events })
+    }
+
     /// The tokens of every input.
-    pub(crate) fn read(&self, embed: &Embed) -> Result<Vec<Vec<Token>>, Failure> {
+    fn read(&self, embed: &Embed) -> Result<Vec<Vec<Token>>, Failure> {
         embed.leave_home()?;
         if embed.inputs.is_empty() {
             return Err(Failure::invalid_field("input", "there is nothing to embed"));
@@ -42,7 +57,7 @@ impl Inputs {
     }
 
     /// How many numbers each vector shall have, if not all.
-    pub(crate) fn dimensions(&self, embed: &Embed) -> Result<Option<usize>, Failure> {
+    fn dimensions(&self, embed: &Embed) -> Result<Option<usize>, Failure> {
         let all = self.model.embedding_length();
         let Some(wanted) = embed.dimensions else { return Ok(None) };
         let wrong = |why: String| Err(Failure::invalid_field("dimensions", why));
@@ -56,12 +71,6 @@ impl Inputs {
             ))
             .with_param("dimensions")),
         }
-    }
-
-    /// What of a call has no meaning here, for the caller to know.
-    pub(crate) fn dropped(embed: &Embed) -> Vec<Dropped> {
-        const UNKNOWN: &str = "unknown to models served here";
-        said(&embed.extra).map(|name| Dropped { path: name.to_owned(), why: UNKNOWN }).collect()
     }
 
     fn prefix(&self, purpose: Option<EmbedPurpose>) -> &str {

@@ -7,22 +7,23 @@
 mod inputs;
 mod thread;
 
-pub(crate) use inputs::Inputs;
+pub(crate) use inputs::{Inputs, dropped};
 pub(crate) use thread::{Job, run};
 
 use message::{Event, FinishReason, Usage};
 
 /// The events of an answer.
-pub(crate) fn events(vectors: Vec<Vec<f32>>, input_tokens: u64) -> impl Iterator<Item = Event> + Send {
+fn events(vectors: impl Iterator<Item = Vec<f32>>, input_tokens: u64) -> Vec<Event> {
     let usage = Usage { input_tokens, ..Usage::default() };
     let finish = Event::Finish { reason: FinishReason::EndTurn, stop_sequence: None };
     std::iter::once(Event::Start { id: None })
-        .chain(vectors.into_iter().map(Event::Embedding))
+        .chain(vectors.map(Event::Embedding))
         .chain([Event::Usage(usage), finish])
+        .collect()
 }
 
 /// A vector as the client wants it: cut to its first `dimensions`, and of length 1.
-pub(crate) fn shape(mut vector: Vec<f32>, dimensions: Option<usize>, normalize: bool) -> Vec<f32> {
+fn shape(mut vector: Vec<f32>, dimensions: Option<usize>, normalize: bool) -> Vec<f32> {
     vector.truncate(dimensions.unwrap_or(vector.len()));
     if normalize {
         let length = vector.iter().map(|x| f64::from(*x) * f64::from(*x)).sum::<f64>().sqrt();

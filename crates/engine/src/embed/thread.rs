@@ -1,25 +1,27 @@
 //! The one thread that owns an embedding model's context.
 
 use std::collections::VecDeque;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender};
+use std::sync::mpsc::Receiver;
 
-use message::{ErrorKind, Failure};
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use message::Failure;
 
+use super::{events, shape};
 use crate::backend::{LoadedModel, Pooled};
-use crate::thread::Shared;
+use crate::outlet::Outlet;
+use crate::thread::{Ended, Shared, shutting_down, survive};
 use crate::vocabulary::Token;
+use crate::worker::Link;
 use crate::{Config, LoadError};
 
 /// A call's inputs, and where its vectors go.
 pub(crate) struct Job {
     pub(crate) inputs: Vec<Vec<Token>>,
-    pub(crate) reply: oneshot::Sender<Result<Vec<Vec<f32>>, Failure>>,
-    /// Its place in the engine, given back when it ends.
-    #[allow(dead_code, reason = "held, not read: dropping it lets the next call in")]
-    pub(crate) permit: OwnedSemaphorePermit,
+    /// How many numbers each vector shall have, if not all.
+    pub(crate) dimensions: Option<usize>,
+    /// Vectors shall have length 1.
+    pub(crate) normalize: bool,
+    pub(crate) events: Outlet,
 }
 
 /// A job under way.
@@ -36,43 +38,45 @@ impl Running {
     fn over(&self) -> bool {
         self.vectors.len() == self.job.inputs.len()
     }
+
+    /// Gives the vectors to who asked.
+    fn finish(self) {
+        let Job { inputs, dimensions, normalize, events: out } = self.job;
+        let input_tokens = inputs.iter().map(|input| input.len() as u64).sum();
+        let vectors = self.vectors.into_iter().map(|vector| shape(vector, dimensions, normalize));
+        out.send(Ok(events(vectors, input_tokens)));
+    }
 }
 
-/// The thread's whole life; `loaded` hears whether the context could be made.
+/// The thread's whole life; `begin` is called when the context is made.
 pub(crate) fn run(
     model: &LoadedModel,
     config: &Config,
     max_tokens: u32,
     inbox: &Receiver<Job>,
     shared: &Shared,
-    loaded: &SyncSender<Result<(), LoadError>>,
-) {
-    let mut pooled = match Pooled::new(model, config, max_tokens) {
-        Ok(pooled) => pooled,
-        Err(error) => {
-            let _ = loaded.send(Err(error));
-            return;
-        }
-    };
-    shared.ready.store(true, Ordering::Release);
-    let _ = loaded.send(Ok(()));
+    link: &Link,
+    begin: impl FnOnce() -> Result<(), LoadError>,
+) -> Result<(), Ended> {
+    let mut pooled = Pooled::new(model, config, max_tokens)?;
+    begin()?;
     let mut running = VecDeque::new();
-    let outcome = catch_unwind(AssertUnwindSafe(|| crank(&mut pooled, inbox, shared, &mut running)));
-    shared.ready.store(false, Ordering::Release);
-    let failure = match outcome {
-        Ok(()) => Failure::new(ErrorKind::Unavailable, "the server is shutting down"),
-        Err(_) => {
-            tracing::error!("the embedding model's thread panicked; the model is no longer ready");
-            Failure::internal("the embedding model's thread panicked")
-        }
-    };
-    let waiting = inbox.try_iter().map(|job| Running { job, vectors: Vec::new() });
-    for running in running.into_iter().chain(waiting) {
-        let _ = running.job.reply.send(Err(failure.clone()));
+    survive(|| crank(&mut pooled, inbox, shared, link, &mut running))?;
+    for job in running.into_iter().map(|running| running.job).chain(inbox.try_iter()) {
+        job.events.send(Err(shutting_down()));
     }
+    // A gateway that is gone is noticed by who reads the socket.
+    let _ = link.flush();
+    Ok(())
 }
 
-fn crank(pooled: &mut Pooled<'_>, inbox: &Receiver<Job>, shared: &Shared, running: &mut VecDeque<Running>) {
+fn crank(
+    pooled: &mut Pooled<'_>,
+    inbox: &Receiver<Job>,
+    shared: &Shared,
+    link: &Link,
+    running: &mut VecDeque<Running>,
+) {
     let counters = &shared.counters;
     let count = |counter: &AtomicU64, more: usize| counter.fetch_add(more as u64, Ordering::Relaxed);
     loop {
@@ -82,11 +86,11 @@ fn crank(pooled: &mut Pooled<'_>, inbox: &Receiver<Job>, shared: &Shared, runnin
             running.push_back(Running { job, vectors: Vec::new() });
         }
         running.extend(inbox.try_iter().map(|job| Running { job, vectors: Vec::new() }));
-        if shared.stop.load(Ordering::Acquire) {
+        if shared.stopping() {
             return;
         }
         let before = running.len();
-        running.retain(|running| !running.job.reply.is_closed());
+        running.retain(|running| !running.job.events.abandoned());
         count(&counters.cancelled, before - running.len());
         counters.busy.store(running.len() as u64, Ordering::Relaxed);
 
@@ -94,6 +98,7 @@ fn crank(pooled: &mut Pooled<'_>, inbox: &Receiver<Job>, shared: &Shared, runnin
         let fitting = pooled.fitting(left());
         let inputs: Vec<&[Token]> = left().take(fitting).collect();
         if inputs.is_empty() {
+            let _ = link.flush();
             continue;
         }
         let tokens = inputs.iter().map(|input| input.len()).sum();
@@ -106,17 +111,18 @@ fn crank(pooled: &mut Pooled<'_>, inbox: &Receiver<Job>, shared: &Shared, runnin
                 tracing::warn!(%error, calls = running.len(), "a batch of embeddings failed; its calls are ended");
                 count(&counters.failed, running.len());
                 for running in running.drain(..) {
-                    let _ = running.job.reply.send(Err(Failure::internal(error.clone())));
+                    running.job.events.send(Err(Failure::internal(error.clone())));
                 }
             }
         }
         while running.front().is_some_and(Running::over) {
-            if let Some(Running { job, vectors }) = running.pop_front() {
+            if let Some(running) = running.pop_front() {
                 count(&counters.completed, 1);
-                let _ = job.reply.send(Ok(vectors));
+                running.finish();
             }
         }
         counters.busy.store(running.len() as u64, Ordering::Relaxed);
+        let _ = link.flush();
     }
 }
 

@@ -13,6 +13,7 @@
 mod admit;
 mod cache;
 mod fair;
+mod origin;
 mod pace;
 mod plan;
 mod sequence;
@@ -29,10 +30,11 @@ use crate::vocabulary::Vocabulary;
 use cache::PrefixCache;
 pub(crate) use cache::{CacheLimits, Root};
 use fair::Fair;
+pub(crate) use origin::{Origin, Origins};
 use pace::Pace;
 use plan::Planned;
 use sequence::Sequence;
-pub(crate) use sequence::{Item, NewSequence, Origin, ThinkingLimit};
+pub(crate) use sequence::{NewSequence, ThinkingLimit};
 
 /// The bounds of scheduling; see [`Config`](crate::Config).
 #[derive(Debug, Clone)]

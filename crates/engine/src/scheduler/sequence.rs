@@ -2,37 +2,17 @@
 //! where its events go.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::time::Instant;
 
 use message::{Event, Failure, FinishReason, TokenLogprob, TopLogprob, Usage};
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
-use super::cache::{Lease, Root};
+use super::Origin;
+use super::cache::Lease;
 use crate::grammar::{Constraint, Rules};
+use crate::outlet::Outlet;
 use crate::output::Writer;
 use crate::sampler::{Sampler, Scratch, logprobs};
 use crate::vocabulary::{Token, Vocabulary};
-
-/// The events of one step of one call, or the failure that ended it.
-pub(crate) type Item = Result<Vec<Event>, Failure>;
-
-/// A step sends one item, and so does a failure after it; a call whose channel has
-/// less room waits for its reader.
-const ROOM: usize = 2;
-
-/// Where a call comes from, as far as its turn depends on it.
-#[derive(Debug, Clone)]
-pub(crate) struct Origin {
-    /// Who asks.
-    pub(crate) principal: Arc<str>,
-    /// With whom it shares what has been computed.
-    pub(crate) root: Root,
-    /// It can wait: interactive calls go first.
-    pub(crate) batch: bool,
-    /// When nobody will wait for it any longer, if it has not begun.
-    pub(crate) deadline: Option<Instant>,
-}
 
 /// A call that is ready to be scheduled.
 #[derive(Debug)]
@@ -60,10 +40,7 @@ pub(crate) struct NewSequence {
     /// Writes its answer.
     pub(crate) writer: Writer,
     /// Where its events go.
-    pub(crate) events: mpsc::Sender<Item>,
-    /// Its place in the engine, given back when it ends.
-    #[allow(dead_code, reason = "held, not read: dropping it lets the next call in")]
-    pub(crate) permit: Option<OwnedSemaphorePermit>,
+    pub(crate) events: Outlet,
 }
 
 /// A bound on thinking.
@@ -158,7 +135,7 @@ impl Sequence {
 
     /// Nobody listens any more.
     pub(super) fn abandoned(&self) -> bool {
-        self.new.events.is_closed()
+        self.new.events.abandoned()
     }
 
     /// It has ended.
@@ -173,15 +150,15 @@ impl Sequence {
 
     /// Its reader keeps up.
     pub(super) fn has_room(&self) -> bool {
-        self.new.events.capacity() >= ROOM
+        self.new.events.has_room()
     }
 
     /// Ends it with a failure.
     pub(super) fn fail(&mut self, failure: Failure) {
         self.over = true;
         self.failed = true;
-        // Room is kept for this; if the reader is gone, nobody needs to know.
-        let _ = self.new.events.try_send(Err(failure));
+        // Room is kept for this.
+        self.new.events.send(Err(failure));
     }
 
     /// Its last token was computed: chooses the next one, and sends what it reveals.
@@ -203,7 +180,7 @@ impl Sequence {
             events.push(Event::Finish { reason, stop_sequence });
         }
         if !events.is_empty() {
-            let _ = self.new.events.try_send(Ok(events));
+            self.new.events.send(Ok(events));
         }
     }
 

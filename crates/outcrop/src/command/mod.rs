@@ -8,6 +8,7 @@ pub(crate) mod providers;
 pub(crate) mod pull;
 pub(crate) mod serve;
 pub(crate) mod trust;
+pub(crate) mod worker;
 
 use std::future::Future;
 

@@ -1,6 +1,8 @@
 //! Local models: found in the catalog or the file system, fetched if need be, loaded.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use catalog::{Catalog, Request, Settings};
@@ -11,6 +13,7 @@ use platform::route::Target;
 use crate::command::{models, pull};
 use crate::config::{Config, Home};
 use crate::exit::{Code, Exit};
+use crate::gateway::worker;
 
 /// What a client is told to wait while a model loads, before it asks again.
 const LOADING_RETRY: Duration = Duration::from_secs(2);
@@ -24,6 +27,8 @@ pub(crate) struct LocalModel {
     /// The file, if it is here.
     pub(crate) path: Option<PathBuf>,
     context_length: Option<u64>,
+    /// How much of it is loaded, in hundredths.
+    loaded: Arc<AtomicU8>,
 }
 
 /// Finds every model the configuration names: a GGUF file, or an id that is here or
@@ -39,7 +44,13 @@ fn find_one(named: &str, config: &Config, home: &Home, catalog: &Catalog) -> Res
             return Err(Exit::new(Code::NotFound, format!("there is no model file {}", path.display())));
         }
         let id = Config::local_id(named);
-        return Ok(LocalModel { name: id.clone(), id, path: Some(path), context_length: None });
+        return Ok(LocalModel {
+            name: id.clone(),
+            id,
+            path: Some(path),
+            context_length: None,
+            loaded: Arc::default(),
+        });
     }
     let known = catalog.get(named);
     let path = file(named, config, home);
@@ -52,6 +63,7 @@ fn find_one(named: &str, config: &Config, home: &Home, catalog: &Catalog) -> Res
         name: known.map_or_else(|| named.to_owned(), |model| model.name.clone()),
         path,
         context_length: known.map(|model| u64::from(model.context_length)),
+        loaded: Arc::default(),
     })
 }
 
@@ -76,9 +88,16 @@ impl LocalModel {
             }
         };
         tracing::info!(model = self.id, path = %path.display(), "loading");
-        Engine::load(&path, &self.id, config.engine.clone()).map_err(|error| {
+        let loaded = Arc::clone(&self.loaded);
+        let progress = move |done: f32| loaded.store((done * 100.0) as u8, Ordering::Relaxed);
+        Engine::spawn(worker::command()?, &path, &self.id, &config.engine, progress).map_err(|error| {
             Exit::failed(format!("cannot load {} from {}: {error}", self.id, path.display()))
         })
+    }
+
+    /// How much of it is loaded, in hundredths.
+    pub(super) fn loaded_percent(&self) -> u8 {
+        self.loaded.load(Ordering::Relaxed)
     }
 
     /// Where calls for it go: the engine, or until it is loaded an answer that says so.

@@ -8,8 +8,10 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::grammar::{Ask, Before, CallSchema, Grammars, Shape};
+use crate::outlet::Inlet;
 use crate::output::Begins;
 use crate::sampler::SamplingParams;
+use crate::scheduler::Root;
 use crate::tools::{Reader, Syntax, TextParameters, Thought};
 
 const END: Token = 256;
@@ -24,8 +26,8 @@ fn vocabulary() -> Arc<Vocabulary> {
     Arc::new(vocabulary)
 }
 
-fn sequence(writer: Writer) -> (NewSequence, mpsc::Receiver<Item>) {
-    let (events, items) = mpsc::channel(4096);
+fn sequence(writer: Writer) -> (NewSequence, Inlet) {
+    let (events, items) = Outlet::pair(4096);
     let root = Root { domain: "".into(), adapter: "".into() };
     let origin = Origin { principal: "somebody".into(), root, batch: false, deadline: None };
     let new = NewSequence {
@@ -41,14 +43,13 @@ fn sequence(writer: Writer) -> (NewSequence, mpsc::Receiver<Item>) {
         thinking: None,
         writer,
         events,
-        permit: None,
     };
     (new, items)
 }
 
 /// The answer of a model that wants to say `words`, and, where it may not, would rather
 /// close quotes and brackets than go on.
-fn answer(new: NewSequence, mut items: mpsc::Receiver<Item>, words: &str) -> Completion {
+fn answer(new: NewSequence, mut items: Inlet, words: &str) -> Completion {
     let vocabulary = vocabulary();
     let mut sequence = Sequence::new(new, 0);
     let mut scratch = Scratch::default();
@@ -64,7 +65,7 @@ fn answer(new: NewSequence, mut items: mpsc::Receiver<Item>, words: &str) -> Com
         said += usize::from(sequence.tokens().last() == Some(&(wanted as Token)));
     }
     let mut completion = Completion::default();
-    while let Ok(item) = items.try_recv() {
+    while let Some(item) = items.try_recv() {
         item.unwrap().into_iter().for_each(|event| completion.push(event));
     }
     completion

@@ -1,7 +1,6 @@
 //! The scheduler over a scripted backend: deterministic, no model, no thread, no clock.
 
 use message::{Event, FinishReason};
-use tokio::sync::mpsc;
 
 mod model;
 mod sharing;
@@ -11,6 +10,7 @@ use model::{Model, alphabet, of_everything};
 
 use super::*;
 use crate::grammar::Rules;
+use crate::outlet::{Inlet, Outlet};
 use crate::output::Writer;
 use crate::sampler::{Sampler, SamplingParams};
 use crate::vocabulary::Token;
@@ -46,17 +46,12 @@ fn origin(principal: &str) -> Origin {
 }
 
 /// A call with a prompt of letters, all `a` but the last.
-fn call(length: usize, last: u8, max_tokens: usize) -> (NewSequence, mpsc::Receiver<Item>) {
+fn call(length: usize, last: u8, max_tokens: usize) -> (NewSequence, Inlet) {
     call_with_room(length, last, max_tokens, 64)
 }
 
-fn call_with_room(
-    length: usize,
-    last: u8,
-    max_tokens: usize,
-    room: usize,
-) -> (NewSequence, mpsc::Receiver<Item>) {
-    let (events, items) = mpsc::channel(room);
+fn call_with_room(length: usize, last: u8, max_tokens: usize, room: usize) -> (NewSequence, Inlet) {
+    let (events, items) = Outlet::pair(room);
     let mut tokens = vec![0; length];
     tokens[length - 1] = Token::from(last - b'a');
     let new = NewSequence {
@@ -72,15 +67,14 @@ fn call_with_room(
         thinking: None,
         writer: Writer::new(Vec::new(), None),
         events,
-        permit: None,
     };
     (new, items)
 }
 
 /// What a client has received so far: text, and how it ended.
-fn received(items: &mut mpsc::Receiver<Item>) -> (String, Option<Result<FinishReason, Failure>>) {
+fn received(items: &mut Inlet) -> (String, Option<Result<FinishReason, Failure>>) {
     let (mut text, mut end) = (String::new(), None);
-    while let Ok(item) = items.try_recv() {
+    while let Some(item) = items.try_recv() {
         let events = match item {
             Ok(events) => events,
             Err(failure) => {

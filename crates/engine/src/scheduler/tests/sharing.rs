@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 
 /// A call of these tokens.
-fn call_of(principal: &str, tokens: Vec<Token>, max_tokens: usize) -> (NewSequence, mpsc::Receiver<Item>) {
+fn call_of(principal: &str, tokens: Vec<Token>, max_tokens: usize) -> (NewSequence, Inlet) {
     let (new, items) = call_with_room(1, b'a', max_tokens, 1024);
     (NewSequence { origin: origin(principal), tokens, ..new }, items)
 }
@@ -196,7 +196,7 @@ proptest! {
         let mut scheduler = scheduler_of(Model::new(cells, of_everything), slots);
         let limits = CacheLimits { saved_bytes: saved, kept_cells: cells / 2, ..scheduler.limits.cache.clone() };
         scheduler.cache = PrefixCache::new(&scheduler.backend, limits);
-        let mut answers: Vec<(Option<mpsc::Receiver<Item>>, Vec<Token>, usize)> = Vec::new();
+        let mut answers: Vec<(Option<Inlet>, Vec<Token>, usize)> = Vec::new();
         for happening in happenings {
             match happening {
                 Happening::Call { principal, batch, seed, shared, own, max_tokens } => {

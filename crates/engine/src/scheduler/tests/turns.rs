@@ -2,7 +2,7 @@
 
 use super::*;
 
-fn from(principal: &str, length: usize, max_tokens: usize) -> (NewSequence, mpsc::Receiver<Item>) {
+fn from(principal: &str, length: usize, max_tokens: usize) -> (NewSequence, Inlet) {
     let (new, items) = call_with_room(length, b'a', max_tokens, 1024);
     // No two alike: none waits for another.
     static NEXT: AtomicU64 = AtomicU64::new(0);
@@ -12,7 +12,7 @@ fn from(principal: &str, length: usize, max_tokens: usize) -> (NewSequence, mpsc
 }
 
 /// A server flooded by one principal.
-fn flooded(slots: u32) -> (Scheduler<Model>, Vec<mpsc::Receiver<Item>>) {
+fn flooded(slots: u32) -> (Scheduler<Model>, Vec<Inlet>) {
     let mut scheduler = scheduler_of(Model::new(20_000, of_everything), slots);
     let mut readers = Vec::new();
     for _ in 0..100 {

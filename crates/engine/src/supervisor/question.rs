@@ -1,0 +1,49 @@
+//! What is asked of a model, until its worker has it: shared with the caller, and written
+//! out only by the thread that writes, since a conversation may be long.
+
+use std::sync::Arc;
+
+use message::{Call, ErrorKind, Failure};
+
+use crate::protocol::{Ask, FrameError, Order, encode};
+
+/// What is asked, as it is kept until the worker has it. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) enum Question {
+    Chat(Call),
+    Count(Call),
+    Embed(Call),
+    Continue { text: Arc<str>, max_tokens: u64 },
+}
+
+impl Question {
+    /// Appends the order to answer it, as call `number`, to `frames`.
+    pub(super) fn write(&self, number: u64, frames: &mut Vec<u8>) -> Result<(), Failure> {
+        // No door says yet that a call can wait.
+        let order = Order::Call { number, key: self.key(), priority: 0, ask: self.ask()? };
+        encode(&order, frames).map_err(|error| match error {
+            FrameError::TooLong { .. } => Failure::new(ErrorKind::TooLarge, format!("the request: {error}")),
+            other => Failure::internal(other),
+        })
+    }
+
+    /// In the form it crosses the socket.
+    fn ask(&self) -> Result<Ask, Failure> {
+        let json = |text: serde_json::Result<String>| text.map_err(Failure::internal);
+        Ok(match self {
+            Self::Chat(call) => Ask::Chat(json(serde_json::to_string(call.chat()?))?),
+            Self::Count(call) => Ask::Count(json(serde_json::to_string(call.chat()?))?),
+            Self::Embed(call) => Ask::Embed(json(serde_json::to_string(call.embed()?))?),
+            Self::Continue { text, max_tokens } => {
+                Ask::Continue { text: text.to_string(), max_tokens: *max_tokens }
+            }
+        })
+    }
+
+    fn key(&self) -> String {
+        match self {
+            Self::Chat(call) | Self::Count(call) | Self::Embed(call) => call.principal.key_id.to_string(),
+            Self::Continue { .. } => String::new(),
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! From what was asked to work for the model's thread: templates, tokens and grammars
+//! take milliseconds, so a few threads of their own do them, and everything that can be
+//! refused is refused there.
+
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use message::{Chat, Embed, Event, Failure, FinishReason, Usage};
+
+use super::load::Reads;
+use super::{Link, read_json};
+use crate::embed;
+use crate::engine::{embeds_not, embeds_only, overloaded};
+use crate::outlet::Outlet;
+use crate::protocol::Ask;
+use crate::reply::stopped;
+use crate::scheduler::NewSequence;
+
+/// Threads that prepare calls: one may be held up by a hostile schema, and cores are few.
+const PREPARERS: usize = 4;
+
+/// A call that came in.
+pub(super) struct Job {
+    pub(super) number: u64,
+    pub(super) key: String,
+    pub(super) priority: u8,
+    pub(super) ask: Ask,
+    pub(super) outlet: Outlet,
+}
+
+/// The way to a model's thread; gone after the end.
+type Inbox<T> = Mutex<Option<SyncSender<T>>>;
+
+/// The ways to both kinds of models' threads, of which a worker has one.
+pub(super) struct Inboxes {
+    chats: Inbox<NewSequence>,
+    inputs: Inbox<embed::Job>,
+}
+
+/// Their ends at the model's thread.
+pub(super) struct Work {
+    pub(super) chats: Receiver<NewSequence>,
+    pub(super) inputs: Receiver<embed::Job>,
+}
+
+impl Inboxes {
+    /// Each holds as many calls as have a place in the engine.
+    pub(super) fn new(places: usize) -> (Self, Work) {
+        let ((chats, new), (inputs, jobs)) = (sync_channel(places), sync_channel(places));
+        let inboxes = Self { chats: Mutex::new(Some(chats)), inputs: Mutex::new(Some(inputs)) };
+        (inboxes, Work { chats: new, inputs: jobs })
+    }
+
+    /// Lets nothing in any more, and wakes a thread that waits.
+    pub(super) fn close(&self) {
+        drop((lock(&self.chats).take(), lock(&self.inputs).take()));
+    }
+}
+
+/// Prepares calls for one model.
+pub(super) struct Preparer {
+    pub(super) reads: Reads,
+    pub(super) link: Arc<Link>,
+    pub(super) inboxes: Arc<Inboxes>,
+}
+
+/// Starts the threads, which take jobs from `waiting` until nobody can send any.
+pub(super) fn start(preparer: Preparer, waiting: Receiver<Job>) -> io::Result<()> {
+    let shared = Arc::new((preparer, Mutex::new(waiting)));
+    for _ in 0..PREPARERS {
+        let shared = Arc::clone(&shared);
+        std::thread::Builder::new().name("prepare".to_owned()).spawn(move || {
+            let (preparer, waiting) = &*shared;
+            let next = || waiting.lock().unwrap_or_else(PoisonError::into_inner).recv();
+            while let Ok(job) = next() {
+                preparer.take(job);
+            }
+        })?;
+    }
+    Ok(())
+}
+
+impl Preparer {
+    fn take(&self, job: Job) {
+        let outlet = job.outlet.clone();
+        if !outlet.abandoned() {
+            tracing::debug!(number = job.number, key = job.key, priority = job.priority, "a call begins");
+            let outcome = catch_unwind(AssertUnwindSafe(|| self.prepare(job)));
+            let panicked = |_| Err(Failure::internal("a call could not be prepared: its thread panicked"));
+            if let Err(failure) = outcome.unwrap_or_else(panicked) {
+                outlet.send(Err(failure));
+            }
+        }
+        drop(outlet);
+        // A gateway that is gone is noticed by who reads the socket.
+        let _ = self.link.flush();
+    }
+
+    fn prepare(&self, job: Job) -> Result<(), Failure> {
+        match (&self.reads, job.ask) {
+            (Reads::Chats(requests), Ask::Chat(chat)) => {
+                let origin = requests.origins.of(&job.key, job.priority);
+                let sequence = requests.prepare(&read_json::<Chat>(&chat)?, origin, job.outlet)?;
+                submit(&self.inboxes.chats, sequence)
+            }
+            (Reads::Chats(requests), Ask::Continue { text, max_tokens }) => {
+                let origin = requests.origins.of(&job.key, job.priority);
+                let sequence = requests.continuation(&text, max_tokens, origin, job.outlet)?;
+                submit(&self.inboxes.chats, sequence)
+            }
+            (Reads::Chats(requests), Ask::Count(chat)) => {
+                let input_tokens = requests.count(&read_json::<Chat>(&chat)?)?;
+                job.outlet.send(Ok(vec![
+                    Event::Start { id: None },
+                    Event::Usage(Usage { input_tokens, ..Usage::default() }),
+                    Event::Finish { reason: FinishReason::EndTurn, stop_sequence: None },
+                ]));
+                Ok(())
+            }
+            (Reads::Inputs(inputs), Ask::Embed(embed)) => {
+                let job = inputs.prepare(&read_json::<Embed>(&embed)?, job.outlet)?;
+                submit(&self.inboxes.inputs, job)
+            }
+            // The gateway knows what kind of model it has, and does not ask.
+            (Reads::Chats(_), Ask::Embed(_)) => Err(embeds_not("here")),
+            (Reads::Inputs(_), _) => Err(embeds_only("here")),
+        }
+    }
+}
+
+fn submit<T>(inbox: &Inbox<T>, work: T) -> Result<(), Failure> {
+    let inbox = lock(inbox);
+    let inbox = inbox.as_ref().ok_or_else(stopped)?;
+    inbox.try_send(work).map_err(|error| match error {
+        // The gateway's admission keeps the inbox from filling up.
+        TrySendError::Full(_) => overloaded(),
+        TrySendError::Disconnected(_) => stopped(),
+    })
+}
+
+fn lock<T>(inbox: &Inbox<T>) -> MutexGuard<'_, Option<SyncSender<T>>> {
+    inbox.lock().unwrap_or_else(PoisonError::into_inner)
+}
