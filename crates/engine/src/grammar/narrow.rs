@@ -3,9 +3,6 @@
 
 use serde_json::{Map, Value, json};
 
-/// Keywords under which closing an object would change what the schema means.
-const COMBINING: [&str; 4] = ["allOf", "not", "if", "unevaluatedProperties"];
-
 /// The schema to generate by; none is any object.
 pub(super) fn narrow(schema: Option<&Value>) -> Value {
     let mut schema = match schema {
@@ -26,7 +23,8 @@ pub(super) fn narrow(schema: Option<&Value>) -> Value {
 fn combines(schema: &Value) -> bool {
     match schema {
         Value::Object(fields) => {
-            fields.iter().any(|(key, value)| COMBINING.contains(&key.as_str()) || combines(value))
+            // Closing an object would change what the whole means.
+            fields.iter().any(|(key, value)| key == "allOf" || combines(value))
         }
         Value::Array(items) => items.iter().any(combines),
         _ => false,
