@@ -92,7 +92,7 @@ async fn hostile_forms_are_refused_at_once() {
         (OutputFormat::Grammar(Grammar::Regex("(".repeat(30_000))), ""),
         (OutputFormat::Grammar(Grammar::Regex("(?=a)b".into())), ""),
         (OutputFormat::Grammar(Grammar::Lark("(".repeat(30_000))), "nest"),
-        (OutputFormat::Grammar(Grammar::Lark(format!("start: r0\n{chain}"))), ""),
+        (OutputFormat::Grammar(Grammar::Lark(format!("start: r0\n{chain}"))), "too large"),
         (OutputFormat::Grammar(Grammar::Lark("start: start start".into())), ""),
         (OutputFormat::Grammar(Grammar::Gbnf("root ::= (".into())), "line 1"),
         (OutputFormat::Grammar(Grammar::Gbnf(format!("root ::= \"a\"{{1,{}}}", 1u32 << 31))), ""),

@@ -11,6 +11,9 @@ use super::{gbnf, quote};
 const MAX_BYTES: usize = 64 * 1024;
 /// Deepest nesting of its brackets.
 const MAX_DEPTH: usize = 64;
+/// Most rules and words: each may lead to the next, and an error at the end of such a
+/// chain is told through all of it.
+const MAX_RULES: usize = 400;
 
 /// The grammar of a text, to be referred to by `name`.
 pub(super) fn text(name: &str, grammar: &Grammar) -> Result<GrammarWithLexer, Failure> {
@@ -66,6 +69,9 @@ fn named(name: &str, grammar: GrammarWithLexer) -> GrammarWithLexer {
 /// Refuses what would take long only to be read.
 fn check(grammar: &Grammar) -> Result<(), Failure> {
     let (bytes, depth) = match grammar {
+        Grammar::Lark(source) | Grammar::Gbnf(source) if rules(source) > MAX_RULES => {
+            return Err(Failure::invalid(format!("a grammar of more than {MAX_RULES} rules is too large")));
+        }
         Grammar::Regex(source) => (source.len(), 0),
         Grammar::Lark(source) | Grammar::Gbnf(source) => (source.len(), depth(source)),
         Grammar::Choice(texts) if texts.is_empty() => {
@@ -84,6 +90,15 @@ fn check(grammar: &Grammar) -> Result<(), Failure> {
         )));
     }
     Ok(())
+}
+
+/// Lines that begin a rule, or may.
+fn rules(source: &str) -> usize {
+    let begins = |line: &&str| {
+        let head = line.split(':').next().filter(|head| head.len() < line.len()).unwrap_or("");
+        !head.trim().is_empty() && !head.trim_start().starts_with(['|', '#', '/', '"', '('])
+    };
+    source.lines().filter(begins).count()
 }
 
 /// How deep brackets nest at most, in texts and classes, too: a bound, not a reading.

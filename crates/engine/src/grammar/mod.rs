@@ -162,6 +162,8 @@ fn first_line(error: &str) -> &str {
 }
 
 #[cfg(test)]
+mod languages;
+#[cfg(test)]
 mod random;
 #[cfg(test)]
 mod tests;

@@ -16,12 +16,12 @@ pub(super) fn grammars() -> Grammars {
     Grammars::new(Arc::new(vocabulary))
 }
 
-fn ask(syntax: Syntax, shape: Shape<'_>) -> Ask<'_> {
+pub(super) fn ask(syntax: Syntax, shape: Shape<'_>) -> Ask<'_> {
     Ask { shape, syntax, before: Before::Nothing }
 }
 
 /// Whether `text` is a whole answer to this.
-fn allows(ask: Ask<'_>, text: &str) -> bool {
+pub(super) fn allows(ask: Ask<'_>, text: &str) -> bool {
     let mut constraint = grammars().compile(ask).unwrap();
     for byte in text.bytes() {
         let Ok(mask) = constraint.mask() else { return false };

@@ -300,6 +300,25 @@ mod tests {
         assert_ne!(draws(params(), &logits, 50), draws(other, &logits, 50));
     }
 
+    /// Whatever is chosen in between for other calls, out of the same memory.
+    #[test]
+    fn a_seed_s_draws_are_its_own() {
+        let logits: Vec<f32> = (0..1000).map(|i| (i * 37 % 101) as f32 / 9.0).collect();
+        let others: Vec<f32> = (0..700).map(|i| (i % 13) as f32).collect();
+        let alone = draws(params(), &logits, 50);
+        let (mut one, mut scratch) = (sampler(params()), Scratch::default());
+        let mut other = sampler(SamplingParams { seed: 99, top_k: 3, presence_penalty: 1.0, ..params() });
+        let together: Vec<Token> = (0..50)
+            .map(|at| {
+                for _ in 0..at % 3 {
+                    other.choose(&others, Some(&[u32::MAX; 22]), &mut scratch);
+                }
+                one.choose(&logits, None, &mut scratch)
+            })
+            .collect();
+        assert_eq!(together, alone);
+    }
+
     #[test]
     fn a_mask_is_obeyed_also_beyond_its_end() {
         let greedy = SamplingParams { temperature: 0.0, ..params() };
