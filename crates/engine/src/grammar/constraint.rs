@@ -8,7 +8,7 @@ use llguidance::toktrie::SimpleVob;
 use message::Failure;
 
 use super::closing::{Place, way_out};
-use super::first_line;
+use super::in_short;
 use crate::vocabulary::Token;
 
 /// Tokens kept free beside the way out before every single token is looked at: what one
@@ -145,6 +145,6 @@ fn too_complex(error: impl fmt::Display) -> Failure {
     let error = error.to_string();
     Failure::invalid(format!(
         "the answer's JSON schema or grammar became too complex to follow: {}; simplify it",
-        first_line(&error)
+        in_short(&error)
     ))
 }

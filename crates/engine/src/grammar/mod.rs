@@ -123,7 +123,7 @@ impl Grammars {
             None => Ok(Constraint::new(matcher, written.can_close)),
             Some(error) => Err(Failure::invalid(format!(
                 "the JSON schema or grammar cannot be followed: {}; simplify it or leave it out",
-                first_line(&error)
+                in_short(&error)
             ))),
         }
     }
@@ -156,9 +156,14 @@ fn word(vocabulary: &Vocabulary, token: Token) -> Vec<u8> {
     }
 }
 
-/// llguidance appends the state of its parser, which is long and not for clients.
-fn first_line(error: &str) -> &str {
-    error.lines().next().unwrap_or_default()
+/// The first line of an error, and the last of a regular expression's: what stands
+/// between draws where it is.
+fn in_short(error: &str) -> String {
+    let first = error.lines().next().unwrap_or_default();
+    match error.lines().rfind(|line| line.starts_with("error: ")) {
+        Some(last) => format!("{first} {last}"),
+        None => first.to_owned(),
+    }
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 /// Without a bound a model may write one that no reader takes.
 const LARGEST: i64 = (1 << 53) - 1;
 /// The definition of any value.
-const ANY: &str = "any value";
+const ANY: &str = "any-value";
 
 /// The schema to generate by; none is any object.
 pub(super) fn narrow(schema: Option<&Value>) -> Value {

@@ -1,10 +1,14 @@
 //! A grammar of texts → the grammar of the same texts inside of a JSON string, where a
-//! quote, a backslash and the control characters are written as escapes: word by word.
+//! quote, a backslash and the control characters are written as escapes.
+//!
+//! Character by character: a word that may go on with an escape could not be told from one
+//! that ends before an escape. So words become rules, and any text that the rules allow is
+//! taken, however a lexer would cut it.
 
 use std::collections::BTreeSet;
 
 use message::Failure;
-use regex_syntax::hir::{Class, ClassUnicode, ClassUnicodeRange, Hir, HirKind, Repetition};
+use regex_syntax::hir::{Class, ClassUnicode, ClassUnicodeRange, Hir, HirKind};
 
 use super::language::literal;
 
@@ -36,7 +40,6 @@ const COMMON: [(&str, &str); 17] = [
 pub(super) fn lark(source: &str) -> Result<String, Failure> {
     let mut writer = Writer { rest: source, lark: String::new(), imported: BTreeSet::new() };
     writer.write()?;
-    // The outer rule may not be called as any of the client's.
     let body = writer.lark;
     Ok(format!("start: \"\\\"\" quoted_text \"\\\"\"\n{body}"))
 }
@@ -60,6 +63,7 @@ impl<'a> Writer<'a> {
                 '"' => self.text()?,
                 '%' => self.directive()?,
                 '<' | '@' => return Err(wrong(&format!("`{next}`, which names what is no text"))),
+                '&' => return Err(wrong("`&` between words")),
                 '~' if !self.rest[1..].trim_start().starts_with(|c: char| c.is_ascii_digit()) => {
                     return Err(wrong("`~` before a word"));
                 }
@@ -78,16 +82,25 @@ impl<'a> Writer<'a> {
         self.rest = &self.rest[self.rest.find('\n').unwrap_or(self.rest.len())..];
     }
 
-    /// Rules keep their names, but for the first.
+    /// Rules keep their names, but for the first; words become rules.
     fn name(&mut self) {
         let word = |c: char| c.is_ascii_alphanumeric() || "_-!?".contains(c);
         let length = self.rest.find(|c| !word(c)).unwrap_or(self.rest.len());
         let (name, rest) = self.rest.split_at(length);
-        self.lark.push_str(match name {
-            "start" => "quoted_text",
-            name => name,
-        });
         self.rest = rest;
+        match name {
+            "start" => self.lark.push_str("quoted_text"),
+            name if name.contains(|c: char| c.is_ascii_uppercase()) => {
+                self.lark.push_str(&rule_of(name));
+                // Which word wins is a lexer's question.
+                if let Some(rest) =
+                    rest.strip_prefix('.').filter(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
+                {
+                    self.rest = rest.trim_start_matches(|c: char| c.is_ascii_digit());
+                }
+            }
+            name => self.lark.push_str(name),
+        }
     }
 
     /// What stands between two marks, as it is written, and the flags behind.
@@ -127,8 +140,7 @@ impl<'a> Writer<'a> {
         if flags.contains('i') {
             return self.words(&regex_syntax::escape(&said), "i");
         }
-        let text: String = said.chars().map(escape).collect();
-        self.lark.push_str(&literal(&text));
+        self.lark.push_str(&characters(&said));
         Ok(())
     }
 
@@ -136,19 +148,15 @@ impl<'a> Writer<'a> {
     fn words(&mut self, pattern: &str, flags: &str) -> Result<(), Failure> {
         let pattern = pattern.replace("\\/", "/");
         let pattern = if flags.is_empty() { pattern } else { format!("(?{flags}){pattern}") };
-        self.lark.push('/');
-        self.lark.push_str(&regex(&pattern)?.replace('/', "\\/"));
-        self.lark.push('/');
+        let parsed = regex_syntax::parse(&pattern);
+        let parsed = parsed
+            .map_err(|error| wrong(&format!("`/{pattern}/`: {}", super::in_short(&error.to_string()))))?;
+        self.lark.push_str(&rule(&parsed)?);
         Ok(())
     }
 
     fn directive(&mut self) -> Result<(), Failure> {
         let (line, rest) = self.rest.split_at(self.rest.find('\n').unwrap_or(self.rest.len()));
-        if line.starts_with("%ignore") {
-            self.lark.push_str("%ignore");
-            self.rest = &self.rest["%ignore".len()..];
-            return Ok(());
-        }
         let unknown = || wrong(&format!("`{}`", line.split_whitespace().next().unwrap_or(line)));
         let path = line.strip_prefix("%import").ok_or_else(unknown)?;
         let path = path.split("//").next().unwrap_or(path).trim();
@@ -168,7 +176,7 @@ impl<'a> Writer<'a> {
             let (_, pattern) = known.ok_or_else(|| wrong(&format!("`common.{name}`")))?;
             let name = alias.unwrap_or(name);
             if self.imported.insert(name) {
-                self.lark.push_str(name);
+                self.lark.push_str(&rule_of(name));
                 self.lark.push_str(": ");
                 self.words(pattern, "")?;
                 self.lark.push('\n');
@@ -178,39 +186,56 @@ impl<'a> Writer<'a> {
     }
 }
 
-/// A regular expression over the text as JSON writes it.
-fn regex(pattern: &str) -> Result<String, Failure> {
-    let parsed = regex_syntax::parse(pattern);
-    let parsed = parsed
-        .map_err(|error| wrong(&format!("`/{pattern}/`: {}", super::first_line(&error.to_string()))))?;
-    Ok(written(&parsed)?.to_string())
+/// The rule that stands for a word.
+fn rule_of(word: &str) -> String {
+    // No client's rule has a dash in its name: Lark has none.
+    format!("word-{}", word.to_ascii_lowercase())
 }
 
-fn written(hir: &Hir) -> Result<Hir, Failure> {
-    let all = |parts: &[Hir]| parts.iter().map(written).collect::<Result<Vec<_>, _>>();
-    Ok(match hir.kind() {
-        HirKind::Empty => Hir::empty(),
+/// A regular expression as a rule over the text that JSON writes.
+fn rule(hir: &Hir) -> Result<String, Failure> {
+    let all = |parts: &[Hir], between: &str| {
+        let parts: Result<Vec<String>, Failure> = parts.iter().map(rule).collect();
+        Ok(format!("({})", parts?.join(between)))
+    };
+    match hir.kind() {
+        HirKind::Empty => Ok("\"\"".to_owned()),
         HirKind::Literal(text) => {
             let text = std::str::from_utf8(&text.0).map_err(|_| wrong("bytes that are no text"))?;
-            Hir::literal(text.chars().map(escape).collect::<String>().into_bytes())
+            Ok(characters(text))
         }
-        HirKind::Class(Class::Unicode(class)) => of_class(class),
+        HirKind::Class(Class::Unicode(class)) => Ok(of_class(class)),
         HirKind::Class(Class::Bytes(class)) => match class.to_unicode_class() {
-            Some(class) => of_class(&class),
-            None => return Err(wrong("bytes that are no text")),
+            Some(class) => Ok(of_class(&class)),
+            None => Err(wrong("bytes that are no text")),
         },
-        HirKind::Look(_) => return Err(wrong("an anchor or word boundary")),
+        HirKind::Look(_) => Err(wrong("an anchor or word boundary")),
         HirKind::Repetition(repetition) => {
-            Hir::repetition(Repetition { sub: Box::new(written(&repetition.sub)?), ..repetition.clone() })
+            let (sub, least) = (rule(&repetition.sub)?, repetition.min);
+            Ok(match (least, repetition.max) {
+                (0, None) => format!("({sub})*"),
+                (1, None) => format!("({sub})+"),
+                (0, Some(1)) => format!("({sub})?"),
+                (least, None) => format!("(({sub}){{{least},{least}}} ({sub})*)"),
+                (least, Some(most)) => format!("({sub}){{{least},{most}}}"),
+            })
         }
-        HirKind::Capture(capture) => written(&capture.sub)?,
-        HirKind::Concat(parts) => Hir::concat(all(parts)?),
-        HirKind::Alternation(parts) => Hir::alternation(all(parts)?),
-    })
+        HirKind::Capture(capture) => rule(&capture.sub),
+        HirKind::Concat(parts) => all(parts, " "),
+        HirKind::Alternation(parts) => all(parts, " | "),
+    }
+}
+
+/// A text, each of its characters for itself.
+fn characters(text: &str) -> String {
+    match text.chars().map(|c| literal(&escape(c))).collect::<Vec<_>>() {
+        none if none.is_empty() => "\"\"".to_owned(),
+        characters => format!("({})", characters.join(" ")),
+    }
 }
 
 /// The characters of a class that stand for themselves, and the escapes of the others.
-fn of_class(class: &ClassUnicode) -> Hir {
+fn of_class(class: &ClassUnicode) -> String {
     let special = [('\0', '\x1f'), ('"', '"'), ('\\', '\\')].map(|(a, b)| ClassUnicodeRange::new(a, b));
     let special = ClassUnicode::new(special);
     let (mut plain, mut escaped) = (class.clone(), class.clone());
@@ -218,7 +243,9 @@ fn of_class(class: &ClassUnicode) -> Hir {
     escaped.intersect(&special);
     let escapes = escaped.iter().flat_map(|range| range.start()..=range.end());
     let escapes = escapes.map(|c| Hir::literal(escape(c).into_bytes()));
-    Hir::alternation(std::iter::once(Hir::class(Class::Unicode(plain))).chain(escapes).collect())
+    let plain = (!plain.ranges().is_empty()).then(|| Hir::class(Class::Unicode(plain)));
+    let one = Hir::alternation(plain.into_iter().chain(escapes).collect());
+    format!("/{}/", one.to_string().replace('/', "\\/"))
 }
 
 /// A character as JSON writes it in a string.

@@ -1,4 +1,4 @@
-//! Thousands of schemas against a writer that means no good: whatever it would rather
+//! Hundreds of schemas against a writer that means no good: whatever it would rather
 //! say, what it has written in the end is a document of the schema.
 
 use super::tests::{END, grammars};
@@ -56,10 +56,10 @@ fn written(constraint: &mut Constraint, writer: Writer, dice: &mut Dice, most: u
 
 #[test]
 fn every_document_is_whole_and_valid() {
-    const TOKENS: usize = 700;
+    const TOKENS: usize = 400;
     let grammars = grammars();
     let (mut refused, mut unfinished) = (Vec::new(), Vec::new());
-    for number in 0..1500 {
+    for number in 0..200 {
         let schema = schemas::schema(number);
         let asked =
             Ask { shape: Shape::Text(Form::Json(&schema)), syntax: Syntax::HERMES, before: Before::Nothing };
@@ -88,5 +88,5 @@ fn every_document_is_whole_and_valid() {
         unfinished.len(),
         &unfinished[..unfinished.len().min(3)]
     );
-    assert!(refused.len() < 75, "{refused:?}");
+    assert!(refused.len() < 20, "{refused:?}");
 }
