@@ -14,6 +14,9 @@ use message::{ErrorKind, FinishReason, Grammar, OutputFormat};
 use serde_json::{Value, json};
 use support::{chat, complete, engine, text};
 
+/// Whether a text is of a language.
+type Check = fn(&str) -> bool;
+
 fn of(schema: &Value) -> OutputFormat {
     OutputFormat::JsonSchema { name: None, description: None, schema: schema.clone(), strict: None }
 }
@@ -61,7 +64,7 @@ async fn a_string_without_end_is_closed_in_time() {
 async fn languages_are_kept_to() {
     let lark = "start: day \" \" day\nday: \"Monday\" | \"Sunday\"\n";
     let gbnf = "root ::= day (\" \" day)*\nday ::= \"Mon\" | \"Sun\" # short\n";
-    let cases: [(Grammar, fn(&str) -> bool); 4] = [
+    let cases: [(Grammar, Check); 4] = [
         (Grammar::Regex("[A-Z]{3}-[0-9]{4}".into()), |text| text.len() == 8 && text.as_bytes()[3] == b'-'),
         (Grammar::Choice(vec!["left".into(), "right".into()]), |text| text == "left" || text == "right"),
         (Grammar::Lark(lark.into()), |text| text.split(' ').all(|day| ["Monday", "Sunday"].contains(&day))),

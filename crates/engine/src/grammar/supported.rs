@@ -58,6 +58,10 @@ const PLAIN: [&str; 19] = [
 const FORMATS: [&str; 10] =
     ["date-time", "time", "date", "duration", "email", "hostname", "ipv4", "ipv6", "uuid", "uri"];
 
+/// Formats that have a longest text, which their pattern does not say: at 64 characters
+/// every part of an address is within its own bound (RFC 5321), a host's name has 253.
+const LONGEST: [(&str, u64); 2] = [("email", 64), ("hostname", 253)];
+
 /// Takes out of a schema what says nothing of the value.
 ///
 /// # Errors
@@ -88,6 +92,13 @@ fn walk(schema: &mut Value, path: &mut String) -> Result<(), Failure> {
     });
     if let Some(Value::String(pattern)) = fields.get_mut("pattern") {
         *pattern = without_controls(pattern);
+    }
+    if let Some((_, longest)) =
+        LONGEST.iter().find(|(format, _)| fields.get("format").is_some_and(|f| f == format))
+    {
+        let longest =
+            fields.get("maxLength").and_then(Value::as_u64).map_or(*longest, |said| said.min(*longest));
+        fields.insert("maxLength".to_owned(), longest.into());
     }
     for name in SCHEMAS {
         inside(fields, name, path, walk)?;
@@ -194,6 +205,14 @@ mod tests {
             let failure = clean(&mut schema).unwrap_err();
             assert!(failure.message.contains(said), "{}", failure.message);
         }
+    }
+
+    #[test]
+    fn formats_are_as_long_as_they_may_be() {
+        let mut schema = json!({ "items": { "format": "email" }, "format": "hostname", "maxLength": 9 });
+        clean(&mut schema).unwrap();
+        assert_eq!(schema["items"]["maxLength"], 64);
+        assert_eq!(schema["maxLength"], 9);
     }
 
     #[test]
