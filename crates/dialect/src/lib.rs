@@ -24,6 +24,7 @@ pub mod bedrock;
 mod claude;
 pub mod cohere;
 pub mod credential;
+mod extensions;
 pub mod framing;
 pub mod gemini;
 pub mod json;

@@ -21,7 +21,10 @@ const CACHES_NOT: &str = "models served here cannot be asked to cache";
 pub(crate) fn read(chat: &Chat, thinks: bool) -> Vec<Dropped> {
     let cache = if chat.home == Dialect::BedrockConverse { "cachePoint" } else { "cache_control" };
     let mut losses = Losses { told: Vec::new(), cache };
-    losses.fields(format_args!(""), &chat.extra);
+    let read = &chat.sampling.extensions.read;
+    for name in said(&chat.extra).filter(|name| !read.iter().any(|read| read == name)) {
+        losses.push(name.to_owned(), UNKNOWN);
+    }
     if !thinks && wants_thinking(chat) == Some(true) {
         losses.push("reasoning".to_owned(), THINKS_NOT);
     }

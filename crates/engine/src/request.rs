@@ -3,12 +3,12 @@
 
 use std::sync::Arc;
 
-use message::{Chat, ErrorKind, Failure, FinishReason, OutputFormat, ToolChoice, ToolKind};
+use message::{Chat, Effort, ErrorKind, Failure, FinishReason, OutputFormat, ToolChoice, ToolKind};
 use serde_json::json;
 
 use crate::SamplingDefaults;
 use crate::backend::LoadedModel;
-use crate::grammar::{Ask, Before, CallSchema, Constraint, Grammars, Rules, Shape};
+use crate::grammar::{Ask, Before, CallSchema, Constraint, Form, Grammars, Rules, Shape};
 use crate::outlet::Outlet;
 use crate::output::{Begins, Writer};
 use crate::sampler::{Sampler, SamplingParams};
@@ -52,8 +52,11 @@ impl Requests {
         events: Outlet,
     ) -> Result<NewSequence, Failure> {
         check(chat)?;
-        let params = SamplingParams::read(&chat.sampling, &self.defaults)?;
-        let (Prompt { tokens, turn_stops }, begins) = self.read(chat)?;
+        let params = SamplingParams::read(&chat.sampling, &self.defaults, self.vocabulary())?;
+        let (Prompt { tokens, mut turn_stops }, begins) = self.read(chat)?;
+        if chat.sampling.extensions.ignore_eos {
+            turn_stops.clear();
+        }
         let (max_tokens, at_max) = self.budget(tokens.len(), chat.sampling.max_tokens)?;
         let stops = chat.sampling.stop.iter().chain(&turn_stops).cloned().collect();
         Ok(NewSequence {
@@ -66,7 +69,7 @@ impl Requests {
             turn_stops,
             one_tool_call: chat.parallel_tool_calls == Some(false),
             rules: self.rules(chat, begins)?,
-            thinking: self.thinking_limit(chat, begins),
+            thinking: self.thinking_limit(chat, begins, max_tokens),
             writer: self.writer(chat, stops, begins),
             events,
         })
@@ -106,9 +109,14 @@ impl Requests {
         }
     }
 
-    /// The client's bound on thinking, kept by writing the mark that ends it.
-    fn thinking_limit(&self, chat: &Chat, begins: Option<(Thought, Begins)>) -> Option<ThinkingLimit> {
-        let tokens = chat.reasoning.as_ref()?.budget_tokens?;
+    /// The bound on thinking, kept by writing the mark that ends it.
+    fn thinking_limit(
+        &self,
+        chat: &Chat,
+        begins: Option<(Thought, Begins)>,
+        max_tokens: usize,
+    ) -> Option<ThinkingLimit> {
+        let tokens = most_thinking(chat, max_tokens)?;
         let (thought, _) = begins?;
         let close = match thought {
             Thought::HARMONY => thought.close.to_owned(),
@@ -146,22 +154,23 @@ impl Requests {
     /// What the answer must be, if it is not free.
     fn rules(&self, chat: &Chat, begins: Option<(Thought, Begins)>) -> Result<Rules, Failure> {
         let any_object = json!({ "type": "object" });
-        let json = match &chat.output {
+        let text = match &chat.output {
             OutputFormat::Text => None,
-            OutputFormat::JsonObject => Some(&any_object),
-            OutputFormat::JsonSchema { schema, .. } => Some(schema),
+            OutputFormat::JsonObject => Some(Form::Json(&any_object)),
+            OutputFormat::JsonSchema { schema, .. } => Some(Form::Json(schema)),
+            OutputFormat::Grammar(grammar) => Some(Form::Grammar(grammar)),
         };
         let tools = callable(chat)?;
         let several = chat.parallel_tool_calls != Some(false);
-        let shape = match (&chat.tool_choice, json) {
+        let shape = match (&chat.tool_choice, text) {
             (Some(ToolChoice::Named(_)), _) => Shape::Calls { tools: &tools, several: false },
             // Of one tool, forced: clients that ask for an object this way (the AI SDK over
             // Converse) read one call, and a small model would not stop at it.
             (Some(ToolChoice::Any), _) => Shape::Calls { tools: &tools, several: several && tools.len() > 1 },
-            (None | Some(ToolChoice::Auto), Some(json)) if !tools.is_empty() => {
-                Shape::JsonOrCalls { json, tools: &tools, several }
+            (None | Some(ToolChoice::Auto), Some(text)) if !tools.is_empty() => {
+                Shape::TextOrCalls { text, tools: &tools, several }
             }
-            (_, Some(json)) => Shape::Json(json),
+            (_, Some(text)) => Shape::Text(text),
             (None | Some(ToolChoice::Auto), None) if !tools.is_empty() => {
                 return self.rules_of_free_calls(&tools, several);
             }
@@ -189,7 +198,7 @@ impl Requests {
                 .iter()
                 .map(|tool| match compile(std::slice::from_ref(tool)) {
                     Ok(_) => *tool,
-                    Err(_) => CallSchema { schema: None, ..*tool },
+                    Err(_) => CallSchema { schema: None, input: None, ..*tool },
                 })
                 .collect();
             compile(&loosened)
@@ -239,6 +248,36 @@ impl Requests {
     }
 }
 
+/// Most tokens of thinking: the client's own number, or a share of all it may get. An
+/// answer of a given form keeps a quarter in any case, to be whole.
+fn most_thinking(chat: &Chat, max_tokens: usize) -> Option<u64> {
+    let max_tokens = max_tokens as u64;
+    let asked = chat.reasoning.as_ref().and_then(|reasoning| match reasoning.budget_tokens {
+        Some(budget) => Some(budget),
+        None => reasoning.effort.and_then(thinking_percent).map(|percent| max_tokens * percent / 100),
+    });
+    let formed = chat.output != OutputFormat::Text
+        || matches!(chat.tool_choice, Some(ToolChoice::Any | ToolChoice::Named(_)));
+    let room = formed.then_some(max_tokens * 3 / 4);
+    match (asked, room) {
+        (Some(asked), Some(room)) => Some(asked.min(room)),
+        (asked, room) => asked.or(room),
+    }
+}
+
+/// An effort as a share of `max_tokens`, in percent; the greatest has no bound.
+const fn thinking_percent(effort: Effort) -> Option<u64> {
+    match effort {
+        Effort::None => Some(0),
+        Effort::Minimal => Some(10),
+        Effort::Low => Some(20),
+        Effort::Medium => Some(50),
+        Effort::High => Some(80),
+        Effort::XHigh => Some(95),
+        Effort::Max => None,
+    }
+}
+
 /// The tools the answer may call.
 fn callable(chat: &Chat) -> Result<Vec<CallSchema<'_>>, Failure> {
     let named = match &chat.tool_choice {
@@ -248,7 +287,11 @@ fn callable(chat: &Chat) -> Result<Vec<CallSchema<'_>>, Failure> {
     let tools = chat.tools.iter().filter(|tool| named.is_none_or(|name| *name == tool.name));
     let tools: Vec<CallSchema<'_>> = tools
         .filter_map(|tool| match &tool.kind {
-            ToolKind::Function { schema } => Some(CallSchema { name: &tool.name, schema: schema.as_ref() }),
+            ToolKind::Function { schema } => {
+                let input = chat.tool_inputs.iter().find(|(name, _)| *name == tool.name);
+                let input = input.map(|(_, grammar)| grammar);
+                Some(CallSchema { name: &tool.name, schema: schema.as_ref(), input })
+            }
             ToolKind::Opaque(_) => None,
         })
         .collect();
@@ -287,4 +330,39 @@ fn check(chat: &Chat) -> Result<(), Failure> {
         return Err(Failure::invalid_field("top_logprobs", format_args!("at most {MAX_TOP_LOGPROBS}")));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use message::{Dialect, Reasoning};
+
+    use super::*;
+
+    fn most(effort: Option<Effort>, budget_tokens: Option<u64>, output: OutputFormat) -> Option<u64> {
+        let mut chat = Chat::new(Dialect::OpenAiChat);
+        chat.reasoning = Some(Reasoning { effort, budget_tokens, ..Reasoning::default() });
+        chat.output = output;
+        most_thinking(&chat, 1000)
+    }
+
+    #[test]
+    fn an_effort_is_a_share_of_the_answer() {
+        let efforts =
+            [Effort::Minimal, Effort::Low, Effort::Medium, Effort::High, Effort::XHigh, Effort::Max];
+        let limits = efforts.map(|effort| most(Some(effort), None, OutputFormat::Text));
+        assert_eq!(limits, [Some(100), Some(200), Some(500), Some(800), Some(950), None]);
+        assert_eq!(
+            most(Some(Effort::High), Some(64), OutputFormat::Text),
+            Some(64),
+            "a number is more exact"
+        );
+        assert_eq!(most(None, None, OutputFormat::Text), None);
+    }
+
+    #[test]
+    fn an_answer_with_a_form_has_room_left_for_it() {
+        assert_eq!(most(None, None, OutputFormat::JsonObject), Some(750));
+        assert_eq!(most(Some(Effort::Max), Some(5000), OutputFormat::JsonObject), Some(750));
+        assert_eq!(most(Some(Effort::Low), None, OutputFormat::JsonObject), Some(200));
+    }
 }

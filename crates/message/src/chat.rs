@@ -7,7 +7,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Number, Value};
 
-use crate::{Block, Dialect, Dropped, Extra, Failure, Tool, ToolChoice};
+use crate::{Block, Dialect, Dropped, Extensions, Extra, Failure, Grammar, Tool, ToolChoice};
 
 /// Who speaks a [`Message`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -71,6 +71,8 @@ pub struct Sampling {
     pub stop: Vec<String>,
     /// Log-probabilities wanted: `Some(n)` = of the chosen token and its `n` best alternatives.
     pub logprobs: Option<u8>,
+    /// What only servers of open models take.
+    pub extensions: Extensions,
 }
 
 /// The form the answer must take.
@@ -92,6 +94,9 @@ pub enum OutputFormat {
         /// OpenAI's `strict`.
         strict: Option<bool>,
     },
+    /// Text of a language. What the client said of it stays in `extra`, too, for servers
+    /// that take it and for the others to tell of.
+    Grammar(Grammar),
 }
 
 /// How hard to think, on the union of the vendors' scales.
@@ -167,6 +172,9 @@ pub struct Chat {
     pub messages: Vec<Message>,
     /// Tools the model may call.
     pub tools: Vec<Tool>,
+    /// The languages that free-text tools take, by the tools' names: each is a function of
+    /// one text named `input`.
+    pub tool_inputs: Vec<(String, Grammar)>,
     /// Whether and which tool must be called.
     pub tool_choice: Option<ToolChoice>,
     /// Whether several tools may be called in one turn.
@@ -201,6 +209,7 @@ impl Chat {
             system_plain: false,
             messages: Vec::new(),
             tools: Vec::new(),
+            tool_inputs: Vec::new(),
             tool_choice: None,
             parallel_tool_calls: None,
             sampling: Sampling::default(),

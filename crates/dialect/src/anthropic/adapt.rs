@@ -183,7 +183,7 @@ fn penalises(penalty: Option<&Number>, neutral: f64) -> bool {
 fn output(output: &OutputFormat, losses: &mut Losses) -> OutputFormat {
     let at = Path::Key(&Path::Root, "response_format");
     match output {
-        OutputFormat::Text => OutputFormat::Text,
+        OutputFormat::Text | OutputFormat::Grammar(_) => OutputFormat::Text,
         OutputFormat::JsonObject => {
             losses.note(&at, "Anthropic has no JSON mode without a schema; the prompt must ask for JSON");
             OutputFormat::Text

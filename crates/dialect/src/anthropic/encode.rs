@@ -157,7 +157,7 @@ fn thinking(chat: &Chat) -> Option<Value> {
 fn write_output<M: SerializeMap>(map: &mut M, chat: &Chat) -> Result<(), M::Error> {
     let format = match &chat.output {
         OutputFormat::JsonSchema { schema, .. } => Some(json!({"type": "json_schema", "schema": schema})),
-        OutputFormat::Text | OutputFormat::JsonObject => None,
+        OutputFormat::Text | OutputFormat::JsonObject | OutputFormat::Grammar(_) => None,
     };
     let older_place = spelt(chat, "format") == Some("output_format");
     let (older, format) = if older_place { (format, None) } else { (None, format) };

@@ -192,7 +192,7 @@ fn sampling(
 fn output(output: &OutputFormat, adapted: &mut Chat, losses: &mut Losses) {
     let at = At::Body.key("response_format");
     match output {
-        OutputFormat::Text => {}
+        OutputFormat::Text | OutputFormat::Grammar(_) => {}
         OutputFormat::JsonObject => {
             losses.note(at, "Converse has no JSON mode without a schema; the prompt must ask for JSON");
         }

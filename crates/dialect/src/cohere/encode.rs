@@ -353,7 +353,7 @@ impl Encoder {
 
 fn format(output: &OutputFormat) -> Option<Value> {
     match output {
-        OutputFormat::Text => None,
+        OutputFormat::Text | OutputFormat::Grammar(_) => None,
         OutputFormat::JsonObject => Some(json!({"type": "json_object"})),
         OutputFormat::JsonSchema { schema, .. } => {
             Some(json!({"type": "json_object", "json_schema": schema}))

@@ -12,7 +12,7 @@ use message::{
 use serde_json::{Map, Value};
 
 use crate::json::fields::{At, Fields, note};
-use crate::{Inbound, json};
+use crate::{Inbound, extensions, json};
 
 /// Reads the shallow facts of a body. A stream is what clients get who say nothing.
 ///
@@ -259,8 +259,14 @@ fn options(fields: &mut Fields<'_>, chat: &mut Chat) -> Result<(), Failure> {
         }
         Some(other) => return Err(at.field("stop").expected("a string or an array of strings", &other)),
     }
+    let mut rest = options.rest();
+    sampling.extensions = extensions::sampling(&rest, "options.")?;
+    // No server is asked in this dialect: what was read need not be kept.
+    for name in std::mem::take(&mut sampling.extensions.read) {
+        rest.shift_remove(&name);
+    }
     // Left out by Ollama's clients too: nobody said it.
-    fields.keep_rest("options", options);
+    fields.keep_rest("options", Fields::new(at, rest));
     Ok(())
 }
 

@@ -7,7 +7,10 @@
 //! Source: `CustomTool`, `ResponseCustomToolCall` and `ChatCompletionCustomToolParam` of
 //! `openai` 3.54.0, read 2026-11-22.
 
+use message::{Grammar, Tool};
 use serde_json::{Value, json};
+
+use super::spelling::note;
 
 /// Most bytes held back while the argument has not begun. A call of another form is given
 /// to the client as it is.
@@ -34,6 +37,22 @@ pub(super) fn described(description: Option<&str>, format: Option<&Value>) -> Op
         (Some(description), Some(rule)) => Some(format!("{description}\n\n{rule}")),
         (description, rule) => description.map(str::to_owned).or(rule),
     }
+}
+
+/// The languages of free-text tools' inputs, as they are noted with the tools.
+pub(super) fn inputs(tools: &[Tool]) -> Vec<(String, Grammar)> {
+    let input = |tool: &Tool| {
+        let format = note(&tool.extra, "custom")?.get("format")?;
+        let field = |name| format.get("grammar").unwrap_or(format).get(name)?.as_str();
+        let definition = field("definition")?.to_owned();
+        let grammar = match field("syntax")? {
+            "regex" => Grammar::Regex(definition),
+            "lark" => Grammar::Lark(definition),
+            _ => return None,
+        };
+        Some((tool.name.clone(), grammar))
+    };
+    tools.iter().filter_map(input).collect()
 }
 
 /// Free text → the arguments of the function.

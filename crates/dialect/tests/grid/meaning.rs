@@ -59,6 +59,7 @@ pub(crate) fn of_chat(chat: &Chat) -> Map<String, Value> {
         OutputFormat::Text => {}
         OutputFormat::JsonObject => put("output", "json".into()),
         OutputFormat::JsonSchema { schema, .. } => put("output", schema.clone()),
+        OutputFormat::Grammar(grammar) => put("output", format!("{grammar:?}").into()),
     }
     let thinks = chat.reasoning.as_ref().is_some_and(|reasoning| {
         reasoning.enabled == Some(true) || reasoning.effort.is_some() || reasoning.budget_tokens.is_some()

@@ -1,28 +1,41 @@
 //! Constrained output: what an answer may say, token by token, so that even a small
 //! model's tool call or JSON is valid. `rules` says what, llguidance follows it.
 
+mod closing;
+mod constraint;
+mod gbnf;
+mod language;
 mod narrow;
+mod quote;
 mod rules;
+mod supported;
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
-use llguidance::api::TopLevelGrammar;
-use llguidance::toktrie::{ApproximateTokEnv, SimpleVob, TokEnv, TokRxInfo, TokTrie};
+use llguidance::api::{GrammarWithLexer, TopLevelGrammar};
+use llguidance::toktrie::{ApproximateTokEnv, TokEnv, TokRxInfo, TokTrie};
 use llguidance::{Matcher, ParserFactory};
-use message::Failure;
+use message::{Failure, Grammar};
 use serde_json::Value;
 
 use crate::tools::Syntax;
 use crate::vocabulary::{Token, Vocabulary};
+pub(crate) use constraint::Constraint;
 pub(crate) use rules::Before;
 use rules::rules;
+
+/// Stack of the thread that compiles: grammars nest as deep as their writers like, within
+/// their largest size. Only what is used of it is ever memory.
+const STACK_BYTES: usize = 64 << 20;
+/// States of the automaton that reads an answer's words, each 1 to 2 kB of memory.
+const MAX_LEXER_STATES: usize = 50_000;
 
 /// What an answer must be.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Shape<'a> {
-    /// JSON of this schema.
-    Json(&'a Value),
+    /// Text of this form.
+    Text(Form<'a>),
     /// Calls of these tools.
     Calls {
         tools: &'a [CallSchema<'a>],
@@ -30,9 +43,18 @@ pub(crate) enum Shape<'a> {
         several: bool,
     },
     /// Either.
-    JsonOrCalls { json: &'a Value, tools: &'a [CallSchema<'a>], several: bool },
+    TextOrCalls { text: Form<'a>, tools: &'a [CallSchema<'a>], several: bool },
     /// What follows the mark that announces calls; nothing is said of what comes after.
     RestOfCalls { tools: &'a [CallSchema<'a>], several: bool },
+}
+
+/// The form of a text.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Form<'a> {
+    /// JSON of this schema.
+    Json(&'a Value),
+    /// What this grammar describes.
+    Grammar(&'a Grammar),
 }
 
 /// How an answer is constrained.
@@ -67,6 +89,8 @@ pub(crate) struct Ask<'a> {
 pub(crate) struct CallSchema<'a> {
     pub(crate) name: &'a str,
     pub(crate) schema: Option<&'a Value>,
+    /// The language of its one argument, a text named `input`.
+    pub(crate) input: Option<&'a Grammar>,
 }
 
 /// Compiles constraints for one model. What they share (a trie of the vocabulary) is
@@ -83,15 +107,23 @@ impl Grammars {
 
     /// The constraint of an answer.
     pub(crate) fn compile(&self, ask: Ask<'_>) -> Result<Constraint, Failure> {
-        let lark = rules(ask)?;
+        let written = rules(ask)?;
         let factory = self.factory.get_or_init(|| factory(&self.vocabulary).map_err(|e| e.to_string()));
         let factory = factory.as_ref().map_err(|error| Failure::internal(error.clone()))?;
-        let matcher = Matcher::new(factory.create_parser(TopLevelGrammar::from_lark(lark)));
+        let mut grammars = vec![GrammarWithLexer::from_lark(written.text)];
+        grammars.extend(written.languages);
+        let top = TopLevelGrammar { grammars, max_tokens: None };
+        let matcher = std::thread::scope(|scope| {
+            let compile = || Matcher::new(factory.create_parser(top));
+            let thread = std::thread::Builder::new().name("grammar".to_owned()).stack_size(STACK_BYTES);
+            let thread = thread.spawn_scoped(scope, compile).map_err(Failure::internal)?;
+            thread.join().map_err(|_| Failure::internal("the compiler of grammars panicked"))
+        })?;
         match matcher.get_error() {
-            None => Ok(Constraint { matcher }),
+            None => Ok(Constraint::new(matcher, written.can_close)),
             Some(error) => Err(Failure::invalid(format!(
-                "the JSON schema cannot be followed: {}; simplify it or leave it out",
-                first_line(&error)
+                "the JSON schema or grammar cannot be followed: {}; simplify it or leave it out",
+                in_short(&error)
             ))),
         }
     }
@@ -108,6 +140,9 @@ fn factory(vocabulary: &Vocabulary) -> Result<ParserFactory, impl fmt::Display +
     ParserFactory::new_simple(&environment).map(|mut factory| {
         // Its own log would go to standard error.
         factory.quiet();
+        let limits = factory.limits_mut();
+        limits.max_lexer_states = MAX_LEXER_STATES;
+        limits.verbose_errors = false;
         factory
     })
 }
@@ -121,60 +156,19 @@ fn word(vocabulary: &Vocabulary, token: Token) -> Vec<u8> {
     }
 }
 
-/// What one call may say next.
-pub(crate) struct Constraint {
-    matcher: Matcher,
-}
-
-impl Constraint {
-    /// The tokens allowed next.
-    pub(crate) fn mask(&mut self) -> Result<SimpleVob, Failure> {
-        self.matcher.compute_mask_or_eos().map_err(too_complex)
-    }
-
-    /// Takes note of the token chosen.
-    pub(crate) fn accept(&mut self, token: Token) -> Result<(), Failure> {
-        self.matcher.consume_token(token).map_err(too_complex)
-    }
-
-    /// Takes note of text that was written before it was asked. Tells whether all of it
-    /// is allowed; if not, the constraint is of no more use.
-    pub(crate) fn accept_text(&mut self, text: &str) -> bool {
-        let Ok(environment) = self.matcher.tok_env() else { return false };
-        let tokens = environment.tok_trie().greedy_tokenize(text.as_bytes());
-        let accepted = self.matcher.try_consume_tokens(&tokens);
-        accepted.is_ok_and(|accepted| accepted == tokens.len())
-    }
-
-    /// The same constraint, for another place of the answer.
-    pub(crate) fn fresh(&self) -> Self {
-        Self { matcher: self.matcher.deep_clone() }
-    }
-
-    /// Nothing more may be said.
-    pub(crate) fn satisfied(&mut self) -> bool {
-        self.matcher.is_stopped()
+/// The first line of an error, and the last of a regular expression's: what stands
+/// between draws where it is.
+fn in_short(error: &str) -> String {
+    let first = error.lines().next().unwrap_or_default();
+    match error.lines().rfind(|line| line.starts_with("error: ")) {
+        Some(last) => format!("{first} {last}"),
+        None => first.to_owned(),
     }
 }
 
-impl fmt::Debug for Constraint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Constraint")
-    }
-}
-
-fn too_complex(error: impl fmt::Display) -> Failure {
-    let error = error.to_string();
-    Failure::invalid(format!(
-        "the answer's JSON schema became too complex to follow: {}; simplify it",
-        first_line(&error)
-    ))
-}
-
-/// llguidance appends the state of its parser, which is long and not for clients.
-fn first_line(error: &str) -> &str {
-    error.lines().next().unwrap_or_default()
-}
-
+#[cfg(test)]
+mod languages;
+#[cfg(test)]
+mod random;
 #[cfg(test)]
 mod tests;

@@ -3,8 +3,11 @@
 
 use serde_json::{Map, Value, json};
 
-/// Keywords under which closing an object would change what the schema means.
-const COMBINING: [&str; 4] = ["allOf", "not", "if", "unevaluatedProperties"];
+/// The largest whole number that every reader of JSON takes as it stands (2^53 − 1).
+/// Without a bound a model may write one that no reader takes.
+const LARGEST: i64 = (1 << 53) - 1;
+/// The definition of any value.
+const ANY: &str = "any-value";
 
 /// The schema to generate by; none is any object.
 pub(super) fn narrow(schema: Option<&Value>) -> Value {
@@ -16,6 +19,7 @@ pub(super) fn narrow(schema: Option<&Value>) -> Value {
     };
     if !combines(&schema) {
         close(&mut schema);
+        define_any(&mut schema);
     }
     // Blanks as models are taught to write them, and no room for endless ones.
     schema["x-guidance"] =
@@ -23,24 +27,62 @@ pub(super) fn narrow(schema: Option<&Value>) -> Value {
     schema
 }
 
+/// Any value, with numbers that can be read, wherever it stands.
+fn define_any(schema: &mut Value) {
+    let Value::Object(fields) = schema else { return };
+    // What is no object is left to the compiler to refuse.
+    if let Value::Object(definitions) = fields.entry("$defs").or_insert_with(|| json!({})) {
+        let any = json!({
+            "type": ["object", "array", "string", "number", "boolean", "null"],
+            "additionalProperties": any(),
+            "items": any(),
+            "minimum": -LARGEST,
+            "maximum": LARGEST,
+        });
+        definitions.insert(ANY.to_owned(), any);
+    }
+}
+
+fn any() -> Value {
+    json!({ "$ref": format!("#/$defs/{ANY}") })
+}
+
 fn combines(schema: &Value) -> bool {
     match schema {
         Value::Object(fields) => {
-            fields.iter().any(|(key, value)| COMBINING.contains(&key.as_str()) || combines(value))
+            // Closing an object would change what the whole means.
+            fields.iter().any(|(key, value)| key == "allOf" || combines(value))
         }
         Value::Array(items) => items.iter().any(combines),
         _ => false,
     }
 }
 
-/// Allows no properties but the declared ones, where the schema leaves it open.
+/// Allows no properties but the declared ones, where the schema leaves it open, and no
+/// numbers that cannot be read.
 fn close(schema: &mut Value) {
-    let Value::Object(fields) = schema else { return };
-    let declares = fields.get("properties").and_then(Value::as_object).is_some_and(|p| !p.is_empty());
-    if declares && !fields.contains_key("additionalProperties") && !fields.contains_key("patternProperties") {
-        fields.insert("additionalProperties".to_owned(), Value::Bool(false));
+    if matches!(schema, Value::Bool(true)) || schema.as_object().is_some_and(Map::is_empty) {
+        *schema = any();
     }
-    for key in ["properties", "$defs", "definitions"] {
+    let Value::Object(fields) = schema else { return };
+    let elsewhere = ["$ref", "enum", "const", "anyOf", "oneOf"].iter().any(|key| fields.contains_key(*key));
+    let may_be = |fields: &Map<String, Value>, wanted: &str| match fields.get("type") {
+        None => !elsewhere,
+        Some(Value::Array(types)) => types.iter().any(|name| name == wanted),
+        Some(name) => name == wanted,
+    };
+    if may_be(fields, "object") && !fields.contains_key("patternProperties") {
+        let declares = fields.get("properties").and_then(Value::as_object).is_some_and(|p| !p.is_empty());
+        let open = if declares { Value::Bool(false) } else { any() };
+        fields.entry("additionalProperties").or_insert(open);
+    }
+    if may_be(fields, "array") {
+        fields.entry("items").or_insert_with(any);
+    }
+    if may_be(fields, "number") || may_be(fields, "integer") {
+        bound(fields);
+    }
+    for key in ["properties", "patternProperties", "$defs", "definitions"] {
         if let Some(Value::Object(named)) = fields.get_mut(key) {
             Map::values_mut(named).for_each(close);
         }
@@ -50,8 +92,23 @@ fn close(schema: &mut Value) {
             items.iter_mut().for_each(close);
         }
     }
-    if let Some(items) = fields.get_mut("items") {
-        close(items);
+    for key in ["items", "additionalItems", "additionalProperties"] {
+        fields.get_mut(key).into_iter().for_each(close);
+    }
+}
+
+/// Bounds numbers where the schema does not.
+fn bound(fields: &mut Map<String, Value>) {
+    let said = |fields: &Map<String, Value>, names: [&str; 2]| {
+        names.iter().find_map(|name| fields.get(*name).and_then(Value::as_f64))
+    };
+    let least = said(fields, ["minimum", "exclusiveMinimum"]);
+    let most = said(fields, ["maximum", "exclusiveMaximum"]);
+    if most.is_none() && least.is_none_or(|least| least < LARGEST as f64) {
+        fields.insert("maximum".to_owned(), LARGEST.into());
+    }
+    if least.is_none() && most.is_none_or(|most| most > -LARGEST as f64) {
+        fields.insert("minimum".to_owned(), (-LARGEST).into());
     }
 }
 
@@ -68,7 +125,18 @@ mod tests {
         let narrowed = narrow(Some(&schema));
         assert_eq!(narrowed["additionalProperties"], false);
         assert_eq!(narrowed["properties"]["a"]["additionalProperties"], false);
-        assert_eq!(narrowed["items"]["additionalProperties"], true, "what the client says stands");
+        assert_eq!(narrowed["items"]["additionalProperties"], any(), "what the client says stands");
+    }
+
+    #[test]
+    fn numbers_are_those_that_can_be_read() {
+        let schema = json!({ "items": { "type": "integer", "minimum": 3 }, "additionalProperties": true });
+        let narrowed = narrow(Some(&schema));
+        assert_eq!(narrowed["items"], json!({ "type": "integer", "minimum": 3, "maximum": LARGEST }));
+        assert_eq!(narrowed["additionalProperties"], any());
+        assert_eq!(narrowed["$defs"][ANY]["minimum"], -LARGEST);
+        let beyond = json!({ "type": "number", "minimum": 1e300 });
+        assert!(narrow(Some(&beyond)).get("maximum").is_none());
     }
 
     #[test]

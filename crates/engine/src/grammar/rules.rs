@@ -3,11 +3,12 @@
 
 use std::fmt::Write;
 
+use llguidance::api::GrammarWithLexer;
 use message::Failure;
 use serde_json::{Map, Value, json};
 
 use super::narrow::narrow;
-use super::{Ask, CallSchema, Shape};
+use super::{Ask, CallSchema, Form, Shape, language, supported};
 use crate::tools::{Body, Named, Syntax, Thought, is_text};
 
 /// Largest schema taken, in bytes of JSON: what compiles in well under a second.
@@ -24,22 +25,33 @@ pub(crate) enum Before {
     Thinks(Thought),
 }
 
+/// The rules of an answer, as they are compiled.
+pub(super) struct Rules {
+    /// The outer ones.
+    pub(super) text: String,
+    /// Clients' grammars, which they refer to by name.
+    pub(super) languages: Vec<GrammarWithLexer>,
+    /// Tokens that were taken can be given back.
+    pub(super) can_close: bool,
+}
+
 /// The rules of what is asked for.
-pub(super) fn rules(ask: Ask<'_>) -> Result<String, Failure> {
-    let mut rules = Rules { text: String::from("BLANK: /[ \\t\\r\\n]{1,4}/\n") };
+pub(super) fn rules(ask: Ask<'_>) -> Result<Rules, Failure> {
+    let text = String::from("BLANK: /[ \\t\\r\\n]{1,4}/\n");
+    let mut rules = Rules { text, languages: Vec::new(), can_close: true };
     let before = rules.before(ask.before);
     match ask.shape {
-        Shape::Json(schema) => {
-            let _ = writeln!(rules.text, "start: {before}{}", rules_of_json(ask.syntax));
-            rules.json("json", Some(schema))?;
+        Shape::Text(form) => {
+            let _ = writeln!(rules.text, "start: {before}{}", rules_of_text(ask.syntax));
+            rules.form(form)?;
         }
         Shape::Calls { tools, several } => {
             let _ = writeln!(rules.text, "start: {before}calls");
             rules.calls(ask.syntax, tools, several)?;
         }
-        Shape::JsonOrCalls { json, tools, several } => {
-            let _ = writeln!(rules.text, "start: {before}({} | calls)", rules_of_json(ask.syntax));
-            rules.json("json", Some(json))?;
+        Shape::TextOrCalls { text, tools, several } => {
+            let _ = writeln!(rules.text, "start: {before}({} | calls)", rules_of_text(ask.syntax));
+            rules.form(text)?;
             rules.calls(ask.syntax, tools, several)?;
         }
         Shape::RestOfCalls { tools, several } => {
@@ -47,19 +59,15 @@ pub(super) fn rules(ask: Ask<'_>) -> Result<String, Failure> {
             rules.rest(ask.syntax, tools, several)?;
         }
     }
-    Ok(rules.text)
+    Ok(rules)
 }
 
-/// JSON for the reader: on its channel, where there are channels.
-fn rules_of_json(syntax: Syntax) -> String {
+/// What is for the reader: on its channel, where there are channels.
+fn rules_of_text(syntax: Syntax) -> String {
     match syntax.body {
-        Body::Harmony => format!("{} json", quoted("<|channel|>final<|message|>")),
-        _ => "json".to_owned(),
+        Body::Harmony => format!("{} text", quoted("<|channel|>final<|message|>")),
+        _ => "text".to_owned(),
     }
-}
-
-struct Rules {
-    text: String,
 }
 
 impl Rules {
@@ -74,6 +82,18 @@ impl Rules {
         };
         let _ = writeln!(self.text, "thought[suffix={}]: /(?s:.*)/", quoted(thought.close));
         uses
+    }
+
+    fn form(&mut self, form: Form<'_>) -> Result<(), Failure> {
+        match form {
+            Form::Json(schema) => self.json("text", Some(schema)),
+            Form::Grammar(grammar) => {
+                self.can_close &= language::can_close(grammar);
+                self.languages.push(language::text("language", grammar)?);
+                self.text.push_str("text: @language\n");
+                Ok(())
+            }
+        }
     }
 
     /// Calls, from their first mark on.
@@ -147,12 +167,23 @@ impl Rules {
                      call_{index}_kind: \" <|constrain|>json\" | \"<|channel|>commentary json\" | \"<|channel|>commentary <|constrain|>json\"",
                     quoted(&head)
                 );
-                return self.json(&format!("arguments_{index}"), tool.schema);
+                return self.arguments(index, tool);
             }
             _ => quoted(&head),
         };
         let _ = writeln!(self.text, "call_{index}: {head} arguments_{index} {}", quoted(tail));
-        self.json(&format!("arguments_{index}"), tool.schema)
+        self.arguments(index, tool)
+    }
+
+    /// A call's arguments, in JSON.
+    fn arguments(&mut self, index: usize, tool: &CallSchema<'_>) -> Result<(), Failure> {
+        let Some(input) = tool.input else {
+            return self.json(&format!("arguments_{index}"), tool.schema);
+        };
+        self.can_close &= language::can_close(input);
+        self.languages.push(language::json_string(&format!("input_{index}"), input)?);
+        let _ = writeln!(self.text, "arguments_{index}: \"{{\\\"input\\\": \" @input_{index} \"}}\"");
+        Ok(())
     }
 
     /// One call with a tag for each argument: the required ones and any of the others,
@@ -172,7 +203,11 @@ impl Rules {
             let head = quoted(&format!("<parameter={key}>\n"));
             let end = quoted("\n</parameter>\n");
             let values = schema["enum"].as_array();
-            if let (true, Some(values)) = (is_text(schema), values) {
+            if let (Some(input), "input") = (tool.input, key.as_str()) {
+                self.can_close &= language::can_close(input);
+                self.languages.push(language::text(&format!("input_{index}"), input)?);
+                let _ = writeln!(self.text, "{rule}: {head} @input_{index} {end}");
+            } else if let (true, Some(values)) = (is_text(schema), values) {
                 let values: Vec<String> = values.iter().filter_map(Value::as_str).map(quoted).collect();
                 let _ = writeln!(self.text, "{rule}: {head} ({}) {end}", values.join(" | "));
             } else if is_text(schema) {
@@ -189,13 +224,17 @@ impl Rules {
     }
 
     fn json(&mut self, name: &str, schema: Option<&Value>) -> Result<(), Failure> {
-        let schema = narrow(schema).to_string();
-        if schema.len() > MAX_SCHEMA_BYTES {
-            return Err(Failure::invalid(format!(
-                "a JSON schema of {} bytes is too large; at most {MAX_SCHEMA_BYTES} bytes can be followed",
-                schema.len()
-            )));
+        let mut schema = schema.cloned();
+        if let Some(schema) = &mut schema {
+            let size = schema.to_string().len();
+            if size > MAX_SCHEMA_BYTES {
+                return Err(Failure::invalid(format!(
+                    "a JSON schema of {size} bytes is too large; at most {MAX_SCHEMA_BYTES} bytes can be followed"
+                )));
+            }
+            supported::clean(schema)?;
         }
+        let schema = narrow(schema.as_ref()).to_string();
         let _ = writeln!(self.text, "{name}: %json {schema}");
         Ok(())
     }

@@ -5,9 +5,9 @@ use serde_json::json;
 
 use super::*;
 
-const END: Token = 256;
+pub(super) const END: Token = 256;
 
-fn grammars() -> Grammars {
+pub(super) fn grammars() -> Grammars {
     let mut vocabulary = Vocabulary::default();
     vocabulary.primary_eos = END;
     (0..=255u8).for_each(|byte| vocabulary.push(&[byte], false));
@@ -16,12 +16,12 @@ fn grammars() -> Grammars {
     Grammars::new(Arc::new(vocabulary))
 }
 
-fn ask(syntax: Syntax, shape: Shape<'_>) -> Ask<'_> {
+pub(super) fn ask(syntax: Syntax, shape: Shape<'_>) -> Ask<'_> {
     Ask { shape, syntax, before: Before::Nothing }
 }
 
 /// Whether `text` is a whole answer to this.
-fn allows(ask: Ask<'_>, text: &str) -> bool {
+pub(super) fn allows(ask: Ask<'_>, text: &str) -> bool {
     let mut constraint = grammars().compile(ask).unwrap();
     for byte in text.bytes() {
         let Ok(mask) = constraint.mask() else { return false };
@@ -36,7 +36,7 @@ fn allows(ask: Ask<'_>, text: &str) -> bool {
 #[test]
 fn json_of_a_schema() {
     let schema = json!({ "type": "object", "properties": { "n": { "type": "integer" } }, "required": ["n"] });
-    let asked = ask(Syntax::HERMES, Shape::Json(&schema));
+    let asked = ask(Syntax::HERMES, Shape::Text(Form::Json(&schema)));
     assert!(allows(asked, "{\"n\": 12}"));
     assert!(!allows(asked, "{\"n\": \"x\"}"));
     assert!(!allows(asked, "{}"));
@@ -79,7 +79,7 @@ fn a_call_in_each_notation() {
         if syntax == Syntax::QWEN3_CODER {
             schema["properties"]["x"] = json!({ "enum": ["a", "b"] });
         }
-        let tools = [CallSchema { name: "f", schema: Some(&schema) }];
+        let tools = [CallSchema { name: "f", schema: Some(&schema), input: None }];
         let asked = ask(syntax, Shape::Calls { tools: &tools, several: false });
         assert!(allows(asked, call), "{call}");
         let wrong = call.replacen('a', "c", call.matches('a').count());
@@ -120,7 +120,10 @@ fn what_is_allowed_can_be_read() {
 
 #[test]
 fn several_calls_or_one() {
-    let tools = [CallSchema { name: "f", schema: None }, CallSchema { name: "g \"q\"", schema: None }];
+    let tools = [
+        CallSchema { name: "f", schema: None, input: None },
+        CallSchema { name: "g \"q\"", schema: None, input: None },
+    ];
     let hermes = "<tool_call>\n{\"name\": \"f\", \"arguments\": {}}\n</tool_call>\n\
                   <tool_call>\n{\"name\": \"g \\\"q\\\"\", \"arguments\": {}}\n</tool_call>";
     let list = "[TOOL_CALLS][{\"name\": \"f\", \"arguments\": {}}, {\"name\": \"f\", \"arguments\": {}}]";
@@ -135,8 +138,8 @@ fn several_calls_or_one() {
 #[test]
 fn json_or_a_call() {
     let schema = json!({ "type": "boolean" });
-    let tools = [CallSchema { name: "g", schema: None }];
-    let shape = Shape::JsonOrCalls { json: &schema, tools: &tools, several: true };
+    let tools = [CallSchema { name: "g", schema: None, input: None }];
+    let shape = Shape::TextOrCalls { text: Form::Json(&schema), tools: &tools, several: true };
     assert!(allows(ask(Syntax::HERMES, shape), "true"));
     let call = "<tool_call>\n{\"name\": \"g\", \"arguments\": {}}\n</tool_call>";
     assert!(allows(ask(Syntax::HERMES, shape), call));
@@ -147,7 +150,7 @@ fn json_or_a_call() {
 fn thinking_comes_before_what_is_asked() {
     use crate::tools::Thought;
     let schema = json!({ "type": "boolean" });
-    let asked = |before| Ask { before, ..ask(Syntax::HERMES, Shape::Json(&schema)) };
+    let asked = |before| Ask { before, ..ask(Syntax::HERMES, Shape::Text(Form::Json(&schema))) };
     let may = asked(Before::MayThink(Thought::THINK));
     assert!(allows(may, "true"));
     assert!(allows(may, "<think>\nHm < é.\n</think>\n\ntrue"));
@@ -156,15 +159,17 @@ fn thinking_comes_before_what_is_asked() {
     let thinks = asked(Before::Thinks(Thought::THINK));
     assert!(allows(thinks, "Hm</think>true"));
     assert!(!allows(thinks, "true"));
-    let harmony =
-        Ask { before: Before::MayThink(Thought::HARMONY), ..ask(Syntax::HARMONY, Shape::Json(&schema)) };
+    let harmony = Ask {
+        before: Before::MayThink(Thought::HARMONY),
+        ..ask(Syntax::HARMONY, Shape::Text(Form::Json(&schema)))
+    };
     let answer = "<|channel|>analysis<|message|>Hm<|end|><|start|>assistant<|channel|>final<|message|>true";
     assert!(allows(harmony, answer));
 }
 
 #[test]
 fn text_written_before_is_taken_note_of() {
-    let tools = [CallSchema { name: "f", schema: None }];
+    let tools = [CallSchema { name: "f", schema: None, input: None }];
     let asked = ask(Syntax::HERMES, Shape::RestOfCalls { tools: &tools, several: false });
     let call = grammars().compile(asked).unwrap();
     let mut fresh = call.fresh();
@@ -184,7 +189,7 @@ fn schemas_that_cannot_be_followed_are_refused_with_a_reason() {
         json!({ "type": "string", "pattern": "(" }),
         json!({ "enum": vec!["x".repeat(1000); 200] }),
     ] {
-        let failure = grammars().compile(ask(Syntax::HERMES, Shape::Json(&schema))).unwrap_err();
+        let failure = grammars().compile(ask(Syntax::HERMES, Shape::Text(Form::Json(&schema)))).unwrap_err();
         assert_eq!(failure.kind, message::ErrorKind::InvalidRequest, "{schema}");
         assert!(failure.message.contains("schema"), "{}", failure.message);
         assert!(!failure.message.contains('\n'), "{}", failure.message);

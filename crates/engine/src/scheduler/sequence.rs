@@ -186,18 +186,23 @@ impl Sequence {
 
     fn choose(&mut self, logits: &[f32], scratch: &mut Scratch) -> Result<Token, Failure> {
         let forced = self.forced.pop_front();
+        let left = self.new.max_tokens.saturating_sub(self.generated() + 1);
+        let thinking = self.new.writer.thinking();
         let Some(constraint) = &mut self.constraint else {
             return Ok(forced.unwrap_or_else(|| self.new.sampler.choose(logits, None, scratch)));
         };
-        let token = match forced {
-            Some(token) => token,
-            None => {
-                let mask = constraint.mask()?;
-                self.new.sampler.choose(logits, Some(mask.as_slice()), scratch)
-            }
-        };
-        constraint.accept(token)?;
-        Ok(token)
+        if let Some(token) = forced {
+            constraint.accept(token)?;
+            return Ok(token);
+        }
+        let mask = constraint.mask()?;
+        let token = self.new.sampler.choose(logits, Some(mask.as_slice()), scratch);
+        if thinking {
+            constraint.accept(token)?;
+            constraint.not_yet();
+            return Ok(token);
+        }
+        constraint.accept_within(token, left)
     }
 
     /// Keeps what was just written within its rules: a tool call that begins is followed

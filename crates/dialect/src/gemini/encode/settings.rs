@@ -103,7 +103,7 @@ impl Encoder {
             return;
         }
         match output {
-            OutputFormat::Text => {}
+            OutputFormat::Text | OutputFormat::Grammar(_) => {}
             OutputFormat::JsonObject => {
                 config.insert("responseMimeType".to_owned(), "application/json".into());
             }

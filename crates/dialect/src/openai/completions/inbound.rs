@@ -3,7 +3,7 @@
 use message::{Call, Chat, Decode, Dialect, Dropped, Extra, Failure, Head, Message, Role};
 use serde_json::{Map, Value};
 
-use crate::openai::chat::inbound::settings;
+use crate::openai::chat::inbound::{extended, settings};
 use crate::openai::fields::{At, Fields};
 use crate::openai::spelling::seal;
 use crate::{Inbound, json};
@@ -60,7 +60,8 @@ pub(super) fn decode_body(body: &[u8]) -> Result<Chat, Failure> {
     }
     chat.sampling.logprobs = logprobs;
     essential(&fields, &mut chat);
-    chat.extra = seal(fields.rest(), notes);
+    let rest = extended(fields.rest(), &mut chat, &mut notes)?;
+    chat.extra = seal(rest, notes);
     Ok(chat)
 }
 

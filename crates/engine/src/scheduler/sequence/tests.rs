@@ -7,7 +7,7 @@ use message::{BlockKind, Completion};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::grammar::{Ask, Before, CallSchema, Grammars, Shape};
+use crate::grammar::{Ask, Before, CallSchema, Form, Grammars, Shape};
 use crate::outlet::Inlet;
 use crate::output::Begins;
 use crate::sampler::SamplingParams;
@@ -77,7 +77,7 @@ fn tools_writer(syntax: Syntax) -> Writer {
 
 fn rest_of_calls(syntax: Syntax) -> Rules {
     let schema = json!({ "type": "object", "properties": { "n": { "type": "boolean" } }, "required": ["n"] });
-    let tools = [CallSchema { name: "f", schema: Some(&schema) }];
+    let tools = [CallSchema { name: "f", schema: Some(&schema), input: None }];
     let shape = Shape::RestOfCalls { tools: &tools, several: true };
     let ask = Ask { shape, syntax, before: Before::Nothing };
     let call = Grammars::new(vocabulary()).compile(ask).unwrap();
@@ -181,7 +181,7 @@ fn thinking_is_counted_apart_and_ends_at_its_limit() {
 fn the_limit_on_thinking_and_the_form_of_the_answer_go_together() {
     let schema = json!({ "enum": [true] });
     let before = Before::Thinks(Thought::THINK);
-    let ask = Ask { shape: Shape::Json(&schema), syntax: Syntax::HERMES, before };
+    let ask = Ask { shape: Shape::Text(Form::Json(&schema)), syntax: Syntax::HERMES, before };
     let writer = Writer::new(Vec::new(), None).with_thinking(Thought::THINK, Begins::Thinking);
     let (mut new, items) = sequence(writer);
     new.rules = Rules::Whole(Grammars::new(vocabulary()).compile(ask).unwrap());

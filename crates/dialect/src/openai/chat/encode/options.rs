@@ -42,7 +42,9 @@ impl Encoder {
                 }
             }
         }
+        let language = noted("language").and_then(Value::as_object).filter(|_| self.home);
         let written = match noted("response_format") {
+            _ if language.is_some() => None,
             Some(note) if parse_format(note).as_ref() == Ok(&chat.output) => Some(note.clone()),
             _ => write_format(&chat.output),
         };
@@ -52,6 +54,7 @@ impl Encoder {
             }
             body.insert("response_format".to_owned(), format);
         }
+        body.extend(language.into_iter().flatten().map(|(name, value)| (name.clone(), value.clone())));
         if let Some(reasoning) = &chat.reasoning {
             self.reasoning(reasoning, body);
         }
@@ -145,7 +148,7 @@ pub(in crate::openai) const fn effort_for(budget_tokens: u64) -> Effort {
 /// The usual spelling of an output format; free text needs none.
 pub(in crate::openai) fn write_format(format: &OutputFormat) -> Option<Value> {
     match format {
-        OutputFormat::Text => None,
+        OutputFormat::Text | OutputFormat::Grammar(_) => None,
         OutputFormat::JsonObject => Some(json!({"type": "json_object"})),
         OutputFormat::JsonSchema { name, description, schema, strict } => {
             let mut inner = Map::new();

@@ -6,11 +6,12 @@ mod part;
 mod tool;
 
 use ::message::{Call, Chat, Decode, Dialect, Extra, Failure, Head, Operation, OutputFormat, ToolChoice};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
+use crate::openai::custom;
 use crate::openai::fields::{At, Fields};
 use crate::openai::spelling::seal;
-use crate::{Inbound, json};
+use crate::{Inbound, extensions};
 
 /// Reads the shallow facts of a body. `messages` is asked for so that a body that names
 /// it twice is refused: two readers could each see another conversation.
@@ -20,21 +21,21 @@ use crate::{Inbound, json};
 pub fn read(_: Operation, body: &[u8]) -> Result<Inbound, Failure> {
     let wanted = ["model", "stream", "max_tokens", "max_completion_tokens", "messages"];
     let [model, stream, max_tokens, max_completion_tokens, messages] =
-        json::members(body, wanted).map_err(|error| Failure::invalid(error.to_string()))?;
-    let name: Option<String> = json::member(body, model.clone(), "model")?;
+        crate::json::members(body, wanted).map_err(|error| Failure::invalid(error.to_string()))?;
+    let name: Option<String> = crate::json::member(body, model.clone(), "model")?;
     let name = name.filter(|name| !name.is_empty());
     let name = name.ok_or_else(|| Failure::invalid_field("model", "this field is required"))?;
     if messages.is_none() {
         return Err(Failure::invalid_field("messages", "this field is required"));
     }
-    let limit = match json::member(body, max_completion_tokens, "max_completion_tokens")? {
+    let limit = match crate::json::member(body, max_completion_tokens, "max_completion_tokens")? {
         Some(limit) => Some(limit),
-        None => json::member(body, max_tokens, "max_tokens")?,
+        None => crate::json::member(body, max_tokens, "max_tokens")?,
     };
     let head = Head {
         model: name,
         model_span: model,
-        stream: json::member(body, stream, "stream")?.unwrap_or(false),
+        stream: crate::json::member(body, stream, "stream")?.unwrap_or(false),
         max_tokens: limit,
     };
     Ok(Inbound { head, decode: Decode::Chat(decode) })
@@ -54,7 +55,7 @@ pub fn decode(call: &Call) -> Result<Chat, Failure> {
 /// # Errors
 /// As [`decode`].
 pub fn decode_body(body: &[u8]) -> Result<Chat, Failure> {
-    let mut fields = Fields::new(At::Root, json::decode::<Map<String, Value>>(body)?);
+    let mut fields = Fields::new(At::Root, crate::json::decode::<Map<String, Value>>(body)?);
     let mut chat = Chat::new(Dialect::OpenAiChat);
     let mut notes = Extra::new();
     // The call's head has the model's name, also after an alias was resolved.
@@ -67,8 +68,32 @@ pub fn decode_body(body: &[u8]) -> Result<Chat, Failure> {
     chat.messages = conversation(&mut fields)?;
     tool::tools(&mut fields, &mut chat, &mut notes)?;
     options::options(&mut fields, &mut chat, &mut notes)?;
-    chat.extra = seal(fields.rest(), notes);
+    chat.tool_inputs = custom::inputs(&chat.tools);
+    let rest = extended(fields.rest(), &mut chat, &mut notes)?;
+    chat.extra = seal(rest, notes);
     Ok(chat)
+}
+
+/// Reads what servers of open models take, among the fields that nobody else has read.
+pub(in crate::openai) fn extended(
+    mut rest: Extra,
+    chat: &mut Chat,
+    notes: &mut Extra,
+) -> Result<Extra, Failure> {
+    chat.sampling.extensions = extensions::sampling(&rest, "")?;
+    let Some((name, format)) = extensions::language(&rest)? else { return Ok(rest) };
+    if chat.output != OutputFormat::Text {
+        let message = "an answer has one form; `response_format` gives it one already";
+        return Err(Failure::invalid_field(name, message));
+    }
+    if matches!(format, OutputFormat::Grammar(_)) {
+        // Other dialects cannot say it.
+        chat.sampling.extensions.read.push(name.to_owned());
+    } else if let Some(value) = rest.shift_remove(name) {
+        notes.insert("language".to_owned(), json!({ name: value }));
+    }
+    chat.output = format;
+    Ok(rest)
 }
 
 /// Decodes the settings that the older interface shares.

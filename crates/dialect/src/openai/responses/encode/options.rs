@@ -163,7 +163,7 @@ fn brings_reasoning(chat: &Chat) -> bool {
 /// The usual spelling of an output format; free text needs none.
 pub(in crate::openai::responses) fn write_format(format: &OutputFormat) -> Option<Value> {
     let (name, description, schema, strict) = match format {
-        OutputFormat::Text => return None,
+        OutputFormat::Text | OutputFormat::Grammar(_) => return None,
         OutputFormat::JsonObject => return Some(json!({"type": "json_object"})),
         OutputFormat::JsonSchema { name, description, schema, strict } => (name, description, schema, strict),
     };

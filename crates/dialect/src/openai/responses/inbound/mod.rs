@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 pub(super) use self::item::{ADDITIONAL_TOOLS, BOOKKEEPING};
 pub(super) use self::options::{parse_format, parse_reasoning};
 pub(super) use self::tool::{Spoken, parse_choice};
+use crate::openai::custom;
 use crate::openai::fields::{At, Fields};
 use crate::openai::spelling::seal;
 use crate::{Inbound, json};
@@ -93,6 +94,7 @@ pub(super) fn decode_body(body: &[u8]) -> Result<Chat, Failure> {
             chat.essential.push(Dropped { path: name.to_owned(), why });
         }
     }
+    chat.tool_inputs = custom::inputs(&chat.tools);
     chat.extra = seal(fields.rest(), notes);
     Ok(chat)
 }
