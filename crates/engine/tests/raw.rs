@@ -35,7 +35,7 @@ async fn control_tokens_of_a_bare_prompt_are_the_clients_to_write() {
     let written_out = complete(&engine, raw).await.unwrap();
     let templated = complete(&engine, chat("Name three colours.", 16)).await.unwrap();
     assert_eq!(text(&written_out), text(&templated));
-    assert_eq!(written_out.usage.input_tokens, templated.usage.input_tokens);
+    assert_eq!(written_out.usage.total_input(), templated.usage.total_input());
 }
 
 #[tokio::test]
