@@ -48,8 +48,6 @@ pub(super) struct CacheTally {
     pub(super) reused: u64,
     /// Tokens restored from memory.
     pub(super) restored: u64,
-    /// Tokens evicted and saved.
-    pub(super) saved: u64,
 }
 
 /// A call's sequence in the KV cache.
@@ -400,7 +398,6 @@ impl PrefixCache {
         if self.saved.wants(self.tree.node(node))
             && let Some(state) = holders.first().and_then(|id| backend.save(id, positions.clone()))
         {
-            self.tally.saved += BLOCK as u64;
             self.saved.keep(&mut self.tree, node, state);
         }
         for id in holders.iter() {
