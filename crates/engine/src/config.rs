@@ -33,6 +33,10 @@ pub struct Config {
     /// The longest step while nobody waits for a next token, in milliseconds. A step cannot
     /// be interrupted: this is how long a new call waits, and a cancelled one lingers.
     pub step_ms: u32,
+    /// On a CPU, computes long prompts in pieces so small that answers do not depend, to the
+    /// last bit, on what else is computed: up to three times slower where they are thousands
+    /// of tokens long. What is generated never depends on other calls' prompts.
+    pub exact: bool,
     /// With whom a call shares what has been computed of its prompt.
     pub sharing: Sharing,
     /// Most tokens kept in the KV cache for later calls with the same beginning, of
@@ -70,6 +74,7 @@ impl Default for Config {
             prefill_tokens: 512,
             inter_token_ms: None,
             step_ms: 500,
+            exact: false,
             sharing: Sharing::Key,
             kept_tokens: None,
             saved_mib: 512,

@@ -1,7 +1,8 @@
 //! A greedy answer is the same whatever the engine does around it: chunks of the prompt,
 //! other calls in the batch, a beginning from the prefix cache, one restored from memory.
 //!
-//! Six prompts, or as many as `OUTCROP_SAME_PROMPTS` says (there are fifty). In chunks and
+//! Prompts of 64 tokens and more are computed in tiles where `exact` is not set; they are
+//! compared, too. Six prompts, or as many as `OUTCROP_SAME_PROMPTS` says (there are fifty). In chunks and
 //! from the prefix cache answers are the same to the last token. Not always where a call
 //! finds the cells free that others have left: attention sums a text's cells in the order in
 //! which they lie in the cache, and from there on the rounding of activations to 8 bits
@@ -147,4 +148,16 @@ async fn nothing_around_a_call_changes_its_answer() {
         let together = join_all(prompts.iter().map(|prompt| answer(&all, prompt))).await;
         compare(round, false, &expected, &together);
     }
+    drop(all);
+
+    let long: Vec<String> = prompts.iter().map(|prompt| format!("{}{prompt}", BEGINNING.repeat(4))).collect();
+    let exact = |prefill_tokens| {
+        load(|config| {
+            config.exact = true;
+            config.prefill_tokens = prefill_tokens;
+        })
+    };
+    let expected = one_by_one(&exact(512), &long).await;
+    compare("long ones, in chunks of seven", true, &expected, &one_by_one(&exact(7), &long).await);
+    compare("long ones, in tiles", false, &expected, &one_by_one(&load(|_| ()), &long).await);
 }

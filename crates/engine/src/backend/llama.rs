@@ -16,6 +16,7 @@ use llama_cpp_2::model::LlamaModel;
 use llama_cpp_2::model::params::LlamaModelParams;
 use llama_cpp_2::token::LlamaToken;
 
+use super::pieces::pieces;
 use super::{Backend, BatchToken, Positions, SequenceId, StepError, log, threads};
 use crate::tools::MARKS;
 use crate::vocabulary::{Token, Tokenize, Vocabulary};
@@ -207,6 +208,12 @@ pub(crate) struct Llama<'m> {
     shares: bool,
     /// A sequence of no call, through which parts of others are saved and restored.
     passage: SequenceId,
+    exact: bool,
+    /// Logits of all pieces of the last step but the last one, which the context holds:
+    /// the places in the batch, and the logits one after the other.
+    early: (Vec<usize>, Vec<f32>),
+    /// Where in the batch that last piece began.
+    last: usize,
 }
 
 impl<'m> Llama<'m> {
@@ -219,7 +226,7 @@ impl<'m> Llama<'m> {
         let params = LlamaContextParams::default()
             .with_n_ctx(NonZeroU32::new(config.context_tokens))
             .with_n_batch(step_tokens)
-            .with_n_ubatch(step_tokens.min(micro_batch()))
+            .with_n_ubatch(step_tokens.min(MICRO_BATCH))
             .with_n_seq_max(config.sequences() + 1)
             .with_n_threads(threads)
             .with_n_threads_batch(threads)
@@ -232,29 +239,51 @@ impl<'m> Llama<'m> {
             reason: log::last_error(),
         })?;
         let batch = LlamaBatch::new(step_tokens as usize, 1);
-        Ok(Self { context, batch, shares: model.remembers_tokens(), passage: config.sequences() })
+        Ok(Self {
+            context,
+            batch,
+            shares: model.remembers_tokens(),
+            passage: config.sequences(),
+            exact: config.exact,
+            early: Default::default(),
+            last: 0,
+        })
+    }
+
+    /// Computes a piece of a step.
+    fn compute(&mut self, piece: &[BatchToken]) -> Result<(), StepError> {
+        self.batch.clear();
+        for entry in piece {
+            let token = LlamaToken(entry.token.cast_signed());
+            let sequence = [entry.sequence.cast_signed()];
+            self.batch
+                .add(token, entry.position.cast_signed(), &sequence, entry.logits)
+                .map_err(|_| StepError::NoRoom)?;
+        }
+        self.context.decode(&mut self.batch).map_err(|error| match error {
+            DecodeError::NoKvCacheSlot => StepError::NoRoom,
+            DecodeError::NTokensZero => StepError::Failed(-1),
+            DecodeError::Unknown(code) => StepError::Failed(code),
+        })
+    }
+
+    /// Keeps the logits of a piece that began there, before the next one takes their place.
+    fn put_by(&mut self, start: usize, piece: &[BatchToken]) {
+        for index in (0..piece.len()).filter(|&index| piece[index].logits) {
+            let logits = self.context.get_logits_ith(i32::try_from(index).unwrap_or(i32::MAX));
+            self.early.0.push(start + index);
+            self.early.1.extend_from_slice(logits);
+        }
     }
 }
 
-/// The most tokens computed at once within a step.
-///
-/// On a CPU, ggml's attention changes its order of summation at batches of 64 tokens
-/// (`GGML_FA_TILE_Q` in ggml-cpu/common.h), and one rounding error is enough to change a
-/// greedy answer. Below that, logits were bit for bit the same alone and in any batch
-/// (SmolLM2, one thread, up to 8 calls). What is left: when other calls have ended, a
-/// call's tokens may lie in the cache out of order, and are summed in that order.
-/// It costs about a sixth of the speed of long prompts.
-fn micro_batch() -> u32 {
-    const BELOW_TILES: u32 = 63;
-    const GPU: bool = cfg!(any(
-        feature = "cuda",
-        feature = "rocm",
-        feature = "metal",
-        feature = "vulkan",
-        feature = "opencl"
-    ));
-    if GPU { u32::MAX } else { BELOW_TILES }
-}
+/// Kernels that run on a GPU take any number of tokens at once.
+const GPU: bool =
+    cfg!(any(feature = "cuda", feature = "rocm", feature = "metal", feature = "vulkan", feature = "opencl"));
+
+/// The most tokens computed at once: more gain nothing, and llama.cpp keeps room for the
+/// logits of all.
+const MICRO_BATCH: u32 = 512;
 
 /// The most tokens one step can hold: a prefill chunk and one token of every slot. Not less
 /// than there are sequences: llama.cpp asserts that a batch could hold a token of each.
@@ -269,25 +298,34 @@ impl Backend for Llama<'_> {
 
     fn step(&mut self, batch: &[BatchToken]) -> Result<Duration, StepError> {
         let began = Instant::now();
-        self.batch.clear();
-        for entry in batch {
-            let token = LlamaToken(entry.token.cast_signed());
-            let sequence = [entry.sequence.cast_signed()];
-            self.batch
-                .add(token, entry.position.cast_signed(), &sequence, entry.logits)
-                .map_err(|_| StepError::NoRoom)?;
+        let pieces = if GPU { std::iter::once(0..batch.len()).collect() } else { pieces(batch, self.exact) };
+        self.early.0.clear();
+        self.early.1.clear();
+        for piece in pieces {
+            if piece.start > 0 {
+                self.put_by(self.last, &batch[self.last..piece.start]);
+            }
+            self.last = piece.start;
+            if let Err(error) = self.compute(&batch[piece.clone()]) {
+                // Nothing was computed: what was, is taken back, one way or the other.
+                for entry in &batch[..piece.start] {
+                    self.remove(entry.sequence, entry.position..entry.position + 1);
+                }
+                return Err(if self.shares || piece.start == 0 { error } else { StepError::Failed(-2) });
+            }
         }
-        self.context.decode(&mut self.batch).map_err(|error| match error {
-            DecodeError::NoKvCacheSlot => StepError::NoRoom,
-            DecodeError::NTokensZero => StepError::Failed(-1),
-            DecodeError::Unknown(code) => StepError::Failed(code),
-        })?;
         Ok(began.elapsed())
     }
 
     fn logits(&self, index: usize) -> &[f32] {
-        // The scheduler asks only for tokens it flagged: anything else panics.
-        self.context.get_logits_ith(i32::try_from(index).unwrap_or(i32::MAX))
+        if index < self.last {
+            let (places, logits) = &self.early;
+            let size = logits.len() / places.len().max(1);
+            // The scheduler asks only for tokens it flagged: anything else panics.
+            let row = places.binary_search(&index).unwrap_or(usize::MAX);
+            return &logits[row * size..][..size];
+        }
+        self.context.get_logits_ith(i32::try_from(index - self.last).unwrap_or(i32::MAX))
     }
 
     fn release(&mut self, sequence: SequenceId) {

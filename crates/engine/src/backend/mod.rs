@@ -5,6 +5,7 @@
 
 mod llama;
 mod log;
+mod pieces;
 mod pooled;
 mod threads;
 
@@ -14,6 +15,11 @@ pub(crate) use llama::{Llama, LoadedModel};
 pub(crate) use pooled::Pooled;
 
 use crate::vocabulary::Token;
+
+/// A stretch of one text from this length on is computed in another way than its tokens one
+/// by one: attention goes in tiles then (`GGML_FA_TILE_Q` in llama.cpp's ggml-cpu/common.h),
+/// several times faster where it looks far back.
+pub(crate) const LONG_STRETCH: usize = 64;
 
 /// A sequence of the KV cache: a set of its cells. A cell may be in several.
 pub(crate) type SequenceId = u32;

@@ -170,7 +170,7 @@ impl<B: Backend> Scheduler<B> {
         }
         match self.backend.step(&self.batch) {
             Ok(took) => {
-                self.pace.observe(self.batch.len(), took);
+                self.learn_pace(took);
                 self.advance();
             }
             // The plan fits by our count of cells; should llama.cpp count differently
@@ -226,7 +226,7 @@ impl<B: Backend> Scheduler<B> {
 
     /// The step went well: every call whose last token was in it gets its next one.
     fn advance(&mut self) {
-        for &Planned { index, last, tokens } in &self.planned {
+        for &Planned { index, last, tokens, .. } in &self.planned {
             let sequence = &mut self.running[index];
             let upto = self.batch[last].position as usize + 1;
             self.fair.charge(&sequence.origin().principal, tokens as u64);

@@ -1,7 +1,10 @@
 //! What a step holds: one token of each call that decodes, and of the prompts as much as
 //! leaves the others their pace.
 
+use std::time::Duration;
+
 use super::Scheduler;
+use super::pace::Stretch;
 use crate::backend::{Backend, BatchToken};
 
 /// A call's part of a step.
@@ -13,6 +16,10 @@ pub(super) struct Planned {
     pub(super) last: usize,
     /// Tokens of it.
     pub(super) tokens: usize,
+    /// Where these begin in it.
+    pub(super) position: usize,
+    /// They are the next token of an answer, and no prompt.
+    pub(super) decodes: bool,
 }
 
 impl<B: Backend> Scheduler<B> {
@@ -50,33 +57,29 @@ impl<B: Backend> Scheduler<B> {
             // Of one principal's calls, those who stood back in the last step come first.
             (batch, served, sequence.last_step, arrival)
         });
-        let decodes = |&&index: &&usize| self.running[index].remaining() == 1;
-        let batch = |&&index: &&usize| self.running[index].origin().batch;
-        let decoding = match turns.iter().filter(decodes).filter(|at| !batch(at)).count() {
-            0 => turns.iter().filter(decodes).count(),
-            interactive => interactive,
+        let decodes = |at: usize| self.running[at].remaining() == 1;
+        let batch = |at: usize| self.running[at].origin().batch;
+        let decoding = |kind: bool| turns.iter().filter(|&&at| decodes(at) && batch(at) == kind).count();
+        let decoding = Some(decoding(false)).filter(|&calls| calls > 0).unwrap_or_else(|| decoding(true));
+        let mut budget = self.pace.budget(decoding, self.limits.prefill_tokens);
+        let most_served =
+            turns.iter().rev().find(|&&at| decodes(at)).map(|&at| &*self.running[at].origin().principal);
+        let owed = |at: usize| {
+            let principal = &self.running[at].origin().principal;
+            most_served.is_some_and(|most| self.fair.is_owed(principal, most))
         };
-        let mut left = match decoding {
-            0 => self.pace.alone().min(self.limits.prefill_tokens),
-            decoding => decoding + self.pace.beside(decoding).min(self.limits.prefill_tokens),
-        };
-        let most_served = turns.iter().rev().find(decodes).map(|&at| &*self.running[at].origin().principal);
         let mut shares = vec![0; self.running.len()];
-        let mut give = |index: usize| {
-            let more = (self.running[index].remaining() - shares[index]).min(left);
-            shares[index] += more;
-            left -= more;
-        };
         for kind in [false, true] {
-            let of_kind = || turns.iter().copied().filter(|&at| self.running[at].origin().batch == kind);
-            let decodes = |at: usize| self.running[at].remaining() == 1;
-            let owed = |at: usize| {
-                let principal = &self.running[at].origin().principal;
-                most_served.is_some_and(|most| self.fair.is_owed(principal, most))
-            };
-            of_kind().filter(|&at| !decodes(at) && owed(at)).for_each(&mut give);
-            of_kind().filter(|&at| decodes(at)).for_each(&mut give);
-            of_kind().filter(|&at| !decodes(at)).for_each(&mut give);
+            let of_kind = || turns.iter().copied().filter(|&at| batch(at) == kind);
+            for at in of_kind().filter(|&at| !decodes(at) && owed(at)) {
+                shares[at] = budget.prompt(self.running[at].computed(), self.running[at].remaining());
+            }
+            for at in of_kind().filter(|&at| decodes(at)) {
+                shares[at] = usize::from(budget.decode());
+            }
+            for at in of_kind().filter(|&at| !decodes(at) && !owed(at)) {
+                shares[at] = budget.prompt(self.running[at].computed(), self.running[at].remaining());
+            }
         }
         turns.into_iter().map(|index| (index, shares[index])).filter(|(_, tokens)| *tokens > 0).collect()
     }
@@ -84,6 +87,7 @@ impl<B: Backend> Scheduler<B> {
     /// Puts the next `tokens` tokens of a call into the batch.
     fn put(&mut self, index: usize, tokens: usize) {
         let sequence = &mut self.running[index];
+        let decodes = sequence.remaining() == 1;
         sequence.last_step = self.steps;
         let Some(lease) = &sequence.lease else { return };
         let (id, from) = (lease.id, lease.computed);
@@ -95,6 +99,14 @@ impl<B: Backend> Scheduler<B> {
             sequence: id,
             logits: position == last,
         }));
-        self.planned.push(Planned { index, last: self.batch.len() - 1, tokens });
+        self.planned.push(Planned { index, last: self.batch.len() - 1, tokens, position: from, decodes });
+    }
+
+    /// The planned step took so long.
+    pub(super) fn learn_pace(&mut self, took: Duration) {
+        let prompts = self.planned.iter().filter(|part| !part.decodes);
+        let prompts: Vec<Stretch> =
+            prompts.map(|&Planned { position, tokens, .. }| Stretch { position, tokens }).collect();
+        self.pace.observe(self.planned.len() - prompts.len(), &prompts, took);
     }
 }

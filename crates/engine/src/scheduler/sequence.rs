@@ -128,9 +128,14 @@ impl Sequence {
         Some((self.lease.as_mut()?, &self.new.tokens))
     }
 
+    /// Tokens that are in the cache.
+    pub(super) fn computed(&self) -> usize {
+        self.lease.as_ref().map_or(0, |lease| lease.computed)
+    }
+
     /// Tokens not yet computed: one while it decodes, more while its prompt is processed.
     pub(super) fn remaining(&self) -> usize {
-        self.new.tokens.len() - self.lease.as_ref().map_or(0, |lease| lease.computed)
+        self.new.tokens.len() - self.computed()
     }
 
     /// Nobody listens any more.

@@ -8,6 +8,7 @@ mod turns;
 
 use model::{Model, alphabet, of_everything};
 
+use super::pace::Stretch;
 use super::*;
 use crate::grammar::Rules;
 use crate::outlet::{Inlet, Outlet};
@@ -161,7 +162,8 @@ fn a_prompt_alone_takes_large_chunks() {
     assert_eq!(scheduler.backend.batches[0].len(), 8);
     scheduler.limits.prefill_tokens = 512;
     scheduler.pace = Pace::new(None, Duration::from_millis(100));
-    (0..3).for_each(|_| scheduler.pace.observe(8, Duration::from_millis(80)));
+    let stretch = Stretch { position: 0, tokens: 8 };
+    (0..3).for_each(|_| scheduler.pace.observe(0, &[stretch], Duration::from_millis(80)));
     scheduler.step(Instant::now());
     assert_eq!(scheduler.backend.batches[1].len(), 10, "as much as there is time for");
 }
