@@ -121,6 +121,7 @@ const fn settings(home: Dialect) -> &'static [(&'static str, &'static str)] {
             ("thinking.display", "reasoning.summary"),
         ],
         Dialect::Gemini => &[
+            ("n", "generationConfig.candidateCount"),
             ("max_tokens", "generationConfig.maxOutputTokens"),
             ("temperature", "generationConfig.temperature"),
             ("top_p", "generationConfig.topP"),

@@ -12,6 +12,7 @@ use std::time::Duration;
 use message::{Call, ErrorKind, EventStream, Failure, Form, Operation, Reply, Retry, Service};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::choices::{self, Choices};
 use crate::protocol::{Order, Ready, VERSION};
 use crate::reply::Events;
 use crate::supervisor::{Desk, Question, Source, Supervisor};
@@ -173,7 +174,7 @@ impl Engine {
     pub async fn continue_greedily(&self, text: &str, max_tokens: usize) -> Result<EventStream, Failure> {
         self.0.must_chat()?;
         let question = Question::Continue { text: text.into(), max_tokens: max_tokens as u64 };
-        self.0.answer(&question, self.0.admit()?).await
+        answer(&self.0.desk, &question, self.0.admit()?).await
     }
 
     /// Whether it can answer now.
@@ -213,22 +214,22 @@ impl Service for Engine {
         let events = match call.operation {
             Operation::Chat => {
                 inner.must_chat()?;
-                call.chat()?.leave_home()?;
-                inner.answer(&Question::Chat(call), inner.admit()?).await?
+                call.chat()?.leave_home_with_choices()?;
+                inner.chat(call).await?
             }
             Operation::CountTokens => {
                 inner.must_chat()?;
-                call.chat()?.leave_home()?;
+                call.chat()?.leave_home_with_choices()?;
                 // Counting takes no place of the model's: it only waits for its turn.
                 let permit = Arc::clone(&inner.counting).acquire_owned().await;
-                inner.answer(&Question::Count(call), permit.map_err(Failure::internal)?).await?
+                answer(&inner.desk, &Question::Count(call), permit.map_err(Failure::internal)?).await?
             }
             Operation::Embed => {
                 if !inner.embeds() {
                     return Err(embeds_not(&inner.name));
                 }
                 call.embed()?.leave_home()?;
-                inner.answer(&Question::Embed(call), inner.admit()?).await?
+                answer(&inner.desk, &Question::Embed(call), inner.admit()?).await?
             }
             Operation::Rerank => {
                 return Err(Failure::unsupported(format!(
@@ -254,21 +255,20 @@ impl fmt::Debug for Engine {
 }
 
 impl Inner {
-    /// Gives a call to the worker, and to the next one if that dies before it said a word.
-    async fn answer(
-        &self,
-        question: &Question,
-        permit: OwnedSemaphorePermit,
-    ) -> Result<EventStream, Failure> {
-        let permit = Arc::new(permit);
-        for attempt in 0..ATTEMPTS {
-            let (ticket, items) = self.desk.submit(question, &permit, attempt > 0).await?;
-            if let Some(events) = Events::begin(ticket, items).await? {
-                return Ok(Box::pin(events));
-            }
+    /// One answer to a conversation, or as many as it asks for.
+    async fn chat(&self, call: Call) -> Result<EventStream, Failure> {
+        let wanted = call.chat()?.choices;
+        if wanted <= 1 {
+            return answer(&self.desk, &Question::Chat { call, choice: 0 }, self.admit()?).await;
         }
-        let cause = "the worker died twice before the first token of this call, which may be why";
-        Err(Failure::internal(cause))
+        choices::check(wanted, self.places)?;
+        // All or none: a few of them alone would be no answer.
+        let permits = (0..wanted).map(|_| self.admit()).collect::<Result<Vec<_>, Failure>>()?;
+        let answers = (0..).zip(permits).map(|(choice, permit)| {
+            let (desk, question) = (Arc::clone(&self.desk), Question::Chat { call: call.clone(), choice });
+            async move { answer(&desk, &question, permit).await }
+        });
+        Ok(Box::pin(Choices::begin(answers).await?))
     }
 
     fn admit(&self) -> Result<OwnedSemaphorePermit, Failure> {
@@ -302,6 +302,23 @@ impl Drop for Inner {
     fn drop(&mut self) {
         self.shutdown();
     }
+}
+
+/// Gives a call to the worker, and to the next one if that dies before it said a word.
+async fn answer(
+    desk: &Arc<Desk>,
+    question: &Question,
+    permit: OwnedSemaphorePermit,
+) -> Result<EventStream, Failure> {
+    let permit = Arc::new(permit);
+    for attempt in 0..ATTEMPTS {
+        let (ticket, items) = desk.submit(question, &permit, attempt > 0).await?;
+        if let Some(events) = Events::begin(ticket, items).await? {
+            return Ok(Box::pin(events));
+        }
+    }
+    let cause = "the worker died twice before the first token of this call, which may be why";
+    Err(Failure::internal(cause))
 }
 
 /// There is no place left.

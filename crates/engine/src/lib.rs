@@ -16,11 +16,13 @@
 //! 6. `sampler/` chooses a token for each call; `output/` turns tokens into text,
 //!    watches for stop strings and tool calls, and makes events, which leave by `outlet`.
 //!
-//! Embedding models go a shorter way: `embed/`.
+//! Several answers to one call are as many calls within, merged: `choices`. Embedding
+//! models go a shorter way: `embed/`.
 //!
 //! llama.cpp's kernels are embedded through `llama-cpp-2`; everything above them is ours.
 
 mod backend;
+mod choices;
 mod config;
 mod dropped;
 mod embed;

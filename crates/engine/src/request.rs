@@ -318,7 +318,7 @@ fn bare_prompt(chat: &Chat) -> Result<String, Failure> {
 
 /// Refuses what this engine cannot do.
 fn check(chat: &Chat) -> Result<(), Failure> {
-    chat.leave_home()?;
+    chat.leave_home_with_choices()?;
     let stops = &chat.sampling.stop;
     if stops.len() > MAX_STOPS || stops.iter().any(|stop| stop.len() > MAX_STOP_BYTES) {
         return Err(Failure::invalid_field(

@@ -189,9 +189,12 @@ pub struct Chat {
     /// written out by the client (legacy Completions, Titan text, Llama). A target that
     /// only knows turns gets it as the user's.
     pub raw: bool,
+    /// How many answers are wanted (`n`, `candidateCount`): at least 1. Their seeds are the
+    /// client's and those that follow it, so that a seed still decides all of them.
+    pub choices: u32,
     /// The end user, as the client names them (`user`, `metadata.user_id`).
     pub user: Option<String>,
-    /// Fields of `extra` that must not be left out (several answers, spoken answers):
+    /// Fields of `extra` that must not be left out (a suffix, spoken answers):
     /// any target but home refuses the call. See [`Chat::leave_home`]. Not serialised:
     /// who hands a call on to another process has asked.
     #[serde(skip)]
@@ -216,6 +219,7 @@ impl Chat {
             output: OutputFormat::Text,
             reasoning: None,
             raw: false,
+            choices: 1,
             user: None,
             essential: Vec::new(),
             extra: Extra::new(),
@@ -228,6 +232,17 @@ impl Chat {
     /// [`Unsupported`](crate::ErrorKind::Unsupported), naming the field, when the call asks
     /// for something only its home dialect can express and an answer without it would be wrong.
     pub fn leave_home(&self) -> Result<(), Failure> {
+        if self.choices > 1 {
+            return Err(cannot("n", "it gives one answer per call; send the call several times"));
+        }
+        self.leave_home_with_choices()
+    }
+
+    /// [`Chat::leave_home`], for a target that gives several answers itself.
+    ///
+    /// # Errors
+    /// As there, but for the number of answers.
+    pub fn leave_home_with_choices(&self) -> Result<(), Failure> {
         leave_home(&self.essential)
     }
 }
@@ -236,8 +251,10 @@ impl Chat {
 pub(crate) fn leave_home(essential: &[Dropped]) -> Result<(), Failure> {
     match essential.first() {
         None => Ok(()),
-        Some(Dropped { path, why }) => {
-            Err(Failure::unsupported(format!("{path}: this model cannot do that: {why}")).with_param(path))
-        }
+        Some(Dropped { path, why }) => Err(cannot(path, why)),
     }
+}
+
+fn cannot(path: &str, why: &str) -> Failure {
+    Failure::unsupported(format!("{path}: this model cannot do that: {why}")).with_param(path)
 }

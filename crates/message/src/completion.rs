@@ -21,8 +21,10 @@ pub struct Completion {
     pub finish: Option<FinishReason>,
     /// The stop string that ended it.
     pub stop_sequence: Option<String>,
-    /// Tokens counted.
+    /// Tokens counted, those of `others` included.
     pub usage: Usage,
+    /// The further answers, where several were asked for; each without a count of its own.
+    pub others: Vec<Completion>,
 }
 
 impl Completion {
@@ -44,6 +46,12 @@ impl Completion {
             Event::Ranking(ranking) => self.ranking = ranking,
             Event::BlockStop { .. } | Event::Frame(_) => {}
             Event::Usage(usage) => self.usage = usage,
+            Event::Choice { index: 0, event } => self.push(*event),
+            Event::Choice { index, event } => {
+                let others = self.others.len().max(index as usize);
+                self.others.resize_with(others, Self::default);
+                self.others[index as usize - 1].push(*event);
+            }
             Event::Finish { reason, stop_sequence } => {
                 self.finish = Some(reason);
                 self.stop_sequence = stop_sequence;

@@ -4,6 +4,11 @@
 //! (blocks may interleave: deltas carry their block's index); then [`Event::Finish`].
 //! [`Event::Usage`] may come anywhere, each replacing the one before. A stream that
 //! ends without `Finish` was cut, and whoever encodes it must say so.
+//!
+//! Where a call asked for several answers ([`Chat::choices`](crate::Chat::choices)), the
+//! pieces of the first come bare, those of the others as [`Event::Choice`], interleaved as
+//! they are made. `Usage` is always that of all together, and such a stream ends without a
+//! failure only when all of them are whole.
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -50,6 +55,13 @@ pub enum Event {
         reason: FinishReason,
         /// The stop string that ended it.
         stop_sequence: Option<String>,
+    },
+    /// A piece of a further answer, where several were asked for.
+    Choice {
+        /// Which: 1, 2, 3 …; the first answer, 0, comes bare.
+        index: u32,
+        /// The piece; never [`Event::Usage`] or another `Choice`.
+        event: Box<Event>,
     },
     /// A piece of the wire, forwarded as it came ([`Form::Home`](crate::Form::Home)).
     Frame(Frame),

@@ -130,7 +130,7 @@ impl StreamWriter {
             Event::Delta { index, delta } => self.delta(index, delta, frames),
             Event::BlockStop { index } => self.block_stop(index, frames),
             Event::Finish { reason, stop_sequence } => self.finish = Some((reason, stop_sequence)),
-            Event::Embedding(_) | Event::Ranking(_) | Event::Frame(_) => {}
+            Event::Embedding(_) | Event::Ranking(_) | Event::Choice { .. } | Event::Frame(_) => {}
         }
     }
 

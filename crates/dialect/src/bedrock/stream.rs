@@ -86,7 +86,7 @@ impl Frames {
                 self.start(out);
                 self.stop(&reason, stop_sequence.as_deref(), call, out);
             }
-            Event::Embedding(_) | Event::Ranking(_) | Event::Frame(_) => {}
+            Event::Embedding(_) | Event::Ranking(_) | Event::Choice { .. } | Event::Frame(_) => {}
         }
     }
 

@@ -72,7 +72,7 @@ impl ReplyEncoder for Encoder {
             Event::BlockStop { index } => self.stop(index, out),
             Event::Usage(usage) => self.usage = usage,
             Event::Finish { reason, .. } => self.finish = Some(reason),
-            Event::Embedding(_) | Event::Ranking(_) | Event::Frame(_) => {}
+            Event::Embedding(_) | Event::Ranking(_) | Event::Choice { .. } | Event::Frame(_) => {}
         }
     }
 

@@ -56,6 +56,7 @@ impl TryFrom<Event> for Said {
             }
             | Event::Delta { delta: Delta::Signature(_) | Delta::Citation(_) | Delta::Opaque(_), .. }
             | Event::Ranking(_)
+            | Event::Choice { .. }
             | Event::Frame(_) => {
                 return Err(Failure::internal("the engine made an event that is not its own"));
             }

@@ -5,15 +5,23 @@ use std::sync::Arc;
 
 use message::{Call, ErrorKind, Failure};
 
+use crate::choices;
 use crate::protocol::{Ask, FrameError, Order, encode};
 
 /// What is asked, as it is kept until the worker has it. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) enum Question {
-    Chat(Call),
+    Chat {
+        call: Call,
+        /// Which of its answers: 0, 1, 2 …
+        choice: u32,
+    },
     Count(Call),
     Embed(Call),
-    Continue { text: Arc<str>, max_tokens: u64 },
+    Continue {
+        text: Arc<str>,
+        max_tokens: u64,
+    },
 }
 
 impl Question {
@@ -31,7 +39,9 @@ impl Question {
     fn ask(&self) -> Result<Ask, Failure> {
         let json = |text: serde_json::Result<String>| text.map_err(Failure::internal);
         Ok(match self {
-            Self::Chat(call) => Ask::Chat(json(serde_json::to_string(call.chat()?))?),
+            Self::Chat { call, choice } => {
+                Ask::Chat(json(serde_json::to_string(&*choices::one(call.chat()?, *choice)))?)
+            }
             Self::Count(call) => Ask::Count(json(serde_json::to_string(call.chat()?))?),
             Self::Embed(call) => Ask::Embed(json(serde_json::to_string(call.embed()?))?),
             Self::Continue { text, max_tokens } => {
@@ -42,7 +52,9 @@ impl Question {
 
     fn key(&self) -> String {
         match self {
-            Self::Chat(call) | Self::Count(call) | Self::Embed(call) => call.principal.key_id.to_string(),
+            Self::Chat { call, .. } | Self::Count(call) | Self::Embed(call) => {
+                call.principal.key_id.to_string()
+            }
             Self::Continue { .. } => String::new(),
         }
     }

@@ -63,15 +63,15 @@ fn logprobs(config: &mut Fields<'_>, chat: &mut Chat) -> Result<(), Failure> {
     Ok(())
 }
 
-/// How many answers, and of which kinds: others give one, in text.
+/// How many answers, and of which kinds: others give text only.
 fn answers(config: &mut Fields<'_>, chat: &mut Chat) -> Result<(), Failure> {
-    match config.count("candidateCount")? {
-        None => {}
-        Some(1) => config.note("candidateCount", 1),
-        Some(more) => {
-            config.put("candidateCount", more.into());
-            essential(chat, "candidateCount", "it gives one answer per call; send the call several times");
+    let at = config.at;
+    if let Some(count) = config.count("candidateCount")? {
+        if count == 0 {
+            return Err(at.field("candidateCount").fault("must be at least 1"));
         }
+        chat.choices = u32::try_from(count).unwrap_or(u32::MAX);
+        config.note("candidateCount", count);
     }
     if let Some(modalities) = config.take("responseModalities") {
         let is_text = |one: &Value| one.as_str().is_some_and(|one| one.eq_ignore_ascii_case("text"));

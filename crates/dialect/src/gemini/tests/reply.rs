@@ -53,6 +53,22 @@ fn r4_an_answer_comes_back_with_its_seals() {
     insta::assert_json_snapshot!("whole_to_a_client", body);
 }
 
+#[test]
+fn several_candidates_are_numbered_and_counted_together() {
+    let further = |event| Event::Choice { index: 1, event: Box::new(event) };
+    let usage = Event::Usage(Usage { input_tokens: 3, output_tokens: 8, ..Usage::default() });
+    let both: Vec<Event> = answer()
+        .into_iter()
+        .filter(|event| !matches!(event, Event::Usage(_)))
+        .flat_map(|event| [event.clone(), further(event)])
+        .chain([usage])
+        .collect();
+    insta::assert_snapshot!("candidates_stream", String::from_utf8_lossy(&streamed("alt=sse", &both)));
+    let whole = encoder(&asking(Operation::Chat, false, "")).whole(gather(both));
+    let body: Value = serde_json::from_slice(&whole.body).expect("JSON");
+    insta::assert_json_snapshot!("candidates_whole", body);
+}
+
 /// Arguments are gathered: one part per call, whichever pieces they came in.
 #[test]
 fn s1_pieces_of_parallel_calls_become_whole_calls() {

@@ -123,7 +123,11 @@ fn essential(fields: &Fields<'_>, chat: &mut Chat) {
     let wanted = [
         ("suffix", said("suffix").is_some_and(|suffix| suffix != ""), "it cannot fill in before a suffix"),
         ("echo", said("echo").is_some_and(|echo| *echo == true), "it does not repeat the prompt"),
-        ("best_of", said("best_of").is_some_and(|of| of.as_u64() != Some(1)), "it gives one answer per call"),
+        (
+            "best_of",
+            said("best_of").is_some_and(|of| of.as_u64() != Some(chat.choices.into())),
+            "it gives every answer that it makes; ask for them with n",
+        ),
     ];
     for (path, _, why) in wanted.into_iter().filter(|(_, wanted, _)| *wanted) {
         chat.essential.push(Dropped { path: path.to_owned(), why });

@@ -3,7 +3,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use http::{HeaderName, HeaderValue, StatusCode, header};
-use message::{BlockKind, Call, Completion, Delta, Event, Failure, FinishReason, TokenLogprob, Usage};
+use message::{Block, BlockKind, Call, Completion, Delta, Event, Failure, FinishReason, TokenLogprob, Usage};
 use serde_json::{Map, Value, json};
 
 use crate::framing::sse;
@@ -25,14 +25,14 @@ pub fn encoder(call: &Call) -> Box<dyn ReplyEncoder> {
 pub(super) struct Encoder {
     call: Call,
     created_s: u64,
-    /// Characters of the text sent so far: where the next token begins.
-    offset: usize,
+    /// Characters of each answer's text sent so far: where its next token begins.
+    offsets: Vec<usize>,
     usage: Option<Usage>,
 }
 
 impl Encoder {
     pub(super) fn new(call: Call, created_s: u64) -> Self {
-        Self { call, created_s, offset: 0, usage: None }
+        Self { call, created_s, offsets: Vec::new(), usage: None }
     }
 
     fn object(&self, choices: Value) -> Map<String, Value> {
@@ -46,17 +46,32 @@ impl Encoder {
         object
     }
 
-    fn choice(&mut self, text: &str, tokens: &[TokenLogprob], finish: Option<&str>) -> Value {
+    fn choice(&mut self, index: u32, text: &str, tokens: &[TokenLogprob], finish: Option<&str>) -> Value {
         let wanted = self.call.chat().is_ok_and(|chat| chat.sampling.logprobs.is_some());
-        let logprobs = if wanted && !tokens.is_empty() { logprobs(tokens, self.offset) } else { Value::Null };
-        self.offset += text.chars().count();
-        json!([{"text": text, "index": 0, "logprobs": logprobs, "finish_reason": finish}])
+        let place = index as usize;
+        self.offsets.resize(self.offsets.len().max(place + 1), 0);
+        let offset = &mut self.offsets[place];
+        let logprobs = if wanted && !tokens.is_empty() { logprobs(tokens, *offset) } else { Value::Null };
+        *offset += text.chars().count();
+        json!({"text": text, "index": index, "logprobs": logprobs, "finish_reason": finish})
     }
 
-    fn chunk(&mut self, text: &str, tokens: &[TokenLogprob], finish: Option<&str>, out: &mut Vec<u8>) {
-        let choices = self.choice(text, tokens, finish);
-        let chunk = Value::Object(self.object(choices));
+    fn chunk(&self, choice: &Value, out: &mut Vec<u8>) {
+        let chunk = Value::Object(self.object(json!([choice])));
         sse::write_event(out, None, chunk.to_string().as_bytes());
+    }
+
+    /// One event of the answer `index`.
+    fn piece(&mut self, index: u32, event: Event, out: &mut Vec<u8>) {
+        let choice = match event {
+            Event::Delta { delta: Delta::Text { text, logprobs }, .. } => {
+                self.choice(index, &text, &logprobs, None)
+            }
+            Event::Finish { reason, .. } => self.choice(index, "", &[], Some(finish_word(&reason))),
+            // A continuation is text and nothing else.
+            _ => return,
+        };
+        self.chunk(&choice, out);
     }
 
     fn include_usage(&self) -> bool {
@@ -75,14 +90,10 @@ impl ReplyEncoder for Encoder {
 
     fn event(&mut self, event: Event, out: &mut Vec<u8>) {
         match event {
-            Event::Delta { delta: Delta::Text { text, logprobs }, .. } => {
-                self.chunk(&text, &logprobs, None, out)
-            }
             Event::Usage(usage) => self.usage = Some(usage),
-            Event::Finish { reason, .. } => self.chunk("", &[], Some(finish_word(&reason)), out),
             Event::Frame(frame) => out.extend_from_slice(&frame.bytes),
-            // A continuation is text and nothing else.
-            _ => {}
+            Event::Choice { index, event } => self.piece(index, *event, out),
+            event => self.piece(0, event, out),
         }
     }
 
@@ -100,18 +111,26 @@ impl ReplyEncoder for Encoder {
     }
 
     fn whole(&mut self, completion: Completion) -> Whole {
-        let texts = completion.content.iter().filter_map(|block| match &block.kind {
-            BlockKind::Text(text) | BlockKind::Refusal(text) => Some(text.as_str()),
-            _ => None,
+        let answers = (0..).zip(std::iter::once(&completion).chain(&completion.others));
+        let choices = answers.map(|(index, answer)| {
+            let reason = answer.finish.as_ref().unwrap_or(&FinishReason::EndTurn);
+            self.choice(index, &plain(&answer.content), &answer.logprobs, Some(finish_word(reason)))
         });
-        let text: String = texts.collect();
-        let reason = completion.finish.as_ref().unwrap_or(&FinishReason::EndTurn);
-        let choices = self.choice(&text, &completion.logprobs, Some(finish_word(reason)));
+        let choices = choices.collect();
         let mut body = self.object(choices);
         body.insert("usage".to_owned(), json!(Counted::of(&completion.usage)));
         let headers = vec![(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
         Whole { status: StatusCode::OK, headers, body: json::bytes(&body) }
     }
+}
+
+/// The text of an answer.
+fn plain(content: &[Block]) -> String {
+    let texts = content.iter().filter_map(|block| match &block.kind {
+        BlockKind::Text(text) | BlockKind::Refusal(text) => Some(text.as_str()),
+        _ => None,
+    });
+    texts.collect()
 }
 
 /// The hub's reason → one of the dialect's three words.

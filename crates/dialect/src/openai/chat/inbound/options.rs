@@ -191,20 +191,12 @@ fn reasoning(fields: &mut Fields<'_>) -> Option<Reasoning> {
     Some(Reasoning { enabled, effort: Some(effort), ..Reasoning::default() })
 }
 
-/// `n`: how many answers. Only its own dialect can give more than one.
+/// `n`: how many answers.
 fn answers(fields: &mut Fields<'_>, chat: &mut Chat, notes: &mut Extra) -> Result<(), Failure> {
     let at = fields.at;
     let Some(n) = fields.take("n") else { return Ok(()) };
-    match token_limit(at.field("n"), &n)? {
-        1 => {
-            notes.insert("n".to_owned(), n);
-        }
-        _ => {
-            fields.put("n", n);
-            let why = "it gives one answer per call; send the call several times";
-            chat.essential.push(Dropped { path: "n".to_owned(), why });
-        }
-    }
+    chat.choices = u32::try_from(token_limit(at.field("n"), &n)?).unwrap_or(u32::MAX);
+    notes.insert("n".to_owned(), n);
     Ok(())
 }
 

@@ -11,12 +11,15 @@ use crate::openai::counted::Counted;
 pub(super) struct Chunks {
     /// Up to and including `"choices":`.
     prefix: Vec<u8>,
+    /// From there to the delta: whose it is.
+    choice: Vec<u8>,
     /// From behind the choices to the end of the event.
     suffix: &'static [u8],
 }
 
 impl Chunks {
-    pub(super) fn new(identity: &Identity<'_>, include_usage: bool) -> Self {
+    /// The chunks of the answer `index`.
+    pub(super) fn new(identity: &Identity<'_>, include_usage: bool, index: u32) -> Self {
         let mut prefix = b"data: {\"id\":".to_vec();
         json::write(&mut prefix, &identity.id);
         prefix.extend_from_slice(b",\"object\":\"chat.completion.chunk\",\"created\":");
@@ -28,7 +31,8 @@ impl Chunks {
         prefix.extend_from_slice(b",\"choices\":");
         // With usage asked for, every chunk but the last says that it has none.
         let suffix: &[u8] = if include_usage { b",\"usage\":null}\n\n" } else { b"}\n\n" };
-        Self { prefix, suffix }
+        let choice = format!("[{{\"index\":{index},\"delta\":").into_bytes();
+        Self { prefix, choice, suffix }
     }
 
     /// One chunk; `delta` writes the object.
@@ -40,7 +44,7 @@ impl Chunks {
         finish: Option<&str>,
     ) {
         out.extend_from_slice(&self.prefix);
-        out.extend_from_slice(b"[{\"index\":0,\"delta\":");
+        out.extend_from_slice(&self.choice);
         delta(out);
         out.extend_from_slice(b",\"logprobs\":");
         if tokens.is_empty() {

@@ -35,8 +35,9 @@ pub fn encoder(call: &Call) -> Box<dyn ReplyEncoder> {
 pub(super) struct Encoder {
     call: Call,
     created_s: u64,
-    /// Made at the first event: a forwarded reply never needs it, nor the decoded call.
-    stream: Option<Stream>,
+    /// The answers, by index. Made at their first event: a forwarded reply never needs
+    /// them, nor the decoded call.
+    choices: Vec<Stream>,
 }
 
 /// What every chunk, or the whole completion, says of itself.
@@ -50,12 +51,15 @@ struct Identity<'a> {
 
 impl Encoder {
     pub(super) fn new(call: Call, created_s: u64) -> Self {
-        Self { call, created_s, stream: None }
+        Self { call, created_s, choices: Vec::new() }
     }
 
-    fn stream(&mut self) -> &mut Stream {
-        let Self { call, created_s, stream } = self;
-        stream.get_or_insert_with(|| Stream::new(&identity(call, *created_s), options(call)))
+    fn choice(&mut self, index: u32) -> &mut Stream {
+        let Self { call, created_s, choices } = self;
+        for next in choices.len() as u32..=index {
+            choices.push(Stream::new(&identity(call, *created_s), options(call), next));
+        }
+        &mut choices[index as usize]
     }
 }
 
@@ -80,16 +84,19 @@ impl ReplyEncoder for Encoder {
     }
 
     fn event(&mut self, event: Event, out: &mut Vec<u8>) {
-        self.stream().event(event, out);
+        match event {
+            Event::Choice { index, event } => self.choice(index).event(*event, out),
+            event => self.choice(0).event(event, out),
+        }
     }
 
     /// A chunk that adds nothing: comments, the other way, break common parsers.
     fn keepalive(&mut self, out: &mut Vec<u8>) {
-        self.stream().keepalive(out);
+        self.choice(0).keepalive(out);
     }
 
     fn end(&mut self, out: &mut Vec<u8>) {
-        self.stream().end(out);
+        self.choice(0).end(out);
     }
 
     fn failure(&mut self, failure: &Failure, out: &mut Vec<u8>) {

@@ -1,4 +1,4 @@
-//! The state of a streamed reply: which block is what, and what has been sent of it.
+//! The state of one streamed answer: which block is what, and what has been sent of it.
 
 use message::{BlockHead, Citation, Delta, Event, FinishReason, TokenLogprob, Usage};
 use serde_json::{Value, json};
@@ -10,7 +10,7 @@ use crate::openai::annotation::{CITATIONS_MAX, chars};
 use crate::openai::chat::inbound::ReplyOptions;
 use crate::openai::custom::Unwrapper;
 
-/// A streamed reply under way.
+/// A streamed answer under way: the only one, or one of those that were asked for.
 pub(super) struct Stream {
     chunks: Chunks,
     options: ReplyOptions,
@@ -49,9 +49,9 @@ enum Block {
 }
 
 impl Stream {
-    pub(super) fn new(identity: &Identity<'_>, options: ReplyOptions) -> Self {
+    pub(super) fn new(identity: &Identity<'_>, options: ReplyOptions, index: u32) -> Self {
         Self {
-            chunks: Chunks::new(identity, options.include_usage),
+            chunks: Chunks::new(identity, options.include_usage, index),
             options,
             role_sent: false,
             refusal_shown: false,
@@ -75,7 +75,7 @@ impl Stream {
             Event::BlockStop { index } => self.block_stop(index, out),
             Event::Usage(usage) => self.usage = Some(usage),
             Event::Finish { reason, .. } => self.finish(&reason, out),
-            Event::Embedding(_) | Event::Ranking(_) => {}
+            Event::Embedding(_) | Event::Ranking(_) | Event::Choice { .. } => {}
             Event::Frame(frame) => out.extend_from_slice(&frame.bytes),
         }
     }

@@ -13,23 +13,29 @@ use crate::openai::custom;
 use crate::{Whole, json};
 
 /// The response of a call that did not ask for a stream.
-pub(super) fn whole(completion: Completion, identity: &Identity<'_>, options: ReplyOptions) -> Whole {
-    let logprobs = options.logprobs.then(|| logprobs(&completion.logprobs));
-    let reason = completion.finish.clone().unwrap_or(FinishReason::EndTurn);
+pub(super) fn whole(mut completion: Completion, identity: &Identity<'_>, options: ReplyOptions) -> Whole {
     let usage = Counted::of(&completion.usage);
-    let message = message(completion, identity, options);
-    let finish_reason = finish_word(&reason, message.refusal.is_some(), options);
+    let others = std::mem::take(&mut completion.others);
+    let answers = std::iter::once(completion).chain(others);
     let body = Body {
         id: &identity.id,
         object: "chat.completion",
         created: identity.created_s,
         model: identity.model,
-        choices: [Choice { index: 0, message, logprobs, finish_reason }],
+        choices: (0..).zip(answers).map(|(index, answer)| choice(index, answer, identity, options)).collect(),
         usage,
         system_fingerprint: SYSTEM_FINGERPRINT,
     };
     let headers = vec![(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
     Whole { status: StatusCode::OK, headers, body: json::bytes(&body) }
+}
+
+fn choice(index: u32, completion: Completion, identity: &Identity<'_>, options: ReplyOptions) -> Choice {
+    let logprobs = options.logprobs.then(|| logprobs(&completion.logprobs));
+    let reason = completion.finish.clone().unwrap_or(FinishReason::EndTurn);
+    let message = message(completion, identity, options);
+    let finish_reason = finish_word(&reason, message.refusal.is_some(), options);
+    Choice { index, message, logprobs, finish_reason }
 }
 
 #[derive(Serialize)]
@@ -38,7 +44,7 @@ struct Body<'a> {
     object: &'static str,
     created: u64,
     model: &'a str,
-    choices: [Choice; 1],
+    choices: Vec<Choice>,
     usage: Counted,
     system_fingerprint: &'static str,
 }

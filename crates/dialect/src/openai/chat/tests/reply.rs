@@ -101,6 +101,30 @@ fn a_whole_completion_of_everything() {
     });
 }
 
+/// Two answers, one a tool call, whose pieces come by turns.
+fn two_answers() -> Vec<Event> {
+    let further = |event| Event::Choice { index: 1, event: Box::new(event) };
+    let called = tool(0, "call_a", r#"{"x":1}"#);
+    let mut events = vec![Event::Start { id: None }, start(0, BlockHead::Text), text(0, "One")];
+    events.push(further(Event::Start { id: None }));
+    events.extend(called.into_iter().map(further));
+    events.extend([text(0, " two"), Event::BlockStop { index: 0 }, finish(FinishReason::EndTurn)]);
+    events.extend([Event::Usage(USAGE), further(finish(FinishReason::ToolUse))]);
+    events
+}
+
+#[test]
+fn several_answers_are_numbered_and_counted_together() {
+    let options = json!({"n": 2, "stream": true, "stream_options": {"include_usage": true}});
+    let out = String::from_utf8(stream(options, two_answers())).expect("UTF-8");
+    let whole = encoder(json!({"n": 2})).whole(gather(two_answers()));
+    let whole: Value = serde_json::from_slice(&whole.body).expect("JSON");
+    insta::with_settings!({ snapshot_path => "../fixtures/snapshots", prepend_module_to_snapshot => false }, {
+        insta::assert_snapshot!("reply_choices_stream", out);
+        insta::assert_json_snapshot!("reply_choices_whole", whole);
+    });
+}
+
 #[test]
 fn s7_s8_tool_calls_are_numbered_apart_from_blocks() {
     let mut calls = Vec::new();

@@ -90,6 +90,8 @@ fn what_only_this_dialect_can_do_is_refused_elsewhere() {
         let failure = call(&body).chat().expect("valid").leave_home().expect_err(name);
         assert_eq!((failure.kind, failure.param.as_deref()), (ErrorKind::Unsupported, Some(name)));
     }
+    let best = json!({"model": "m", "prompt": "Once", "n": 2, "best_of": 2});
+    assert_eq!(call(&best).chat().expect("valid").leave_home_with_choices(), Ok(()), "all that are made");
     for (name, value) in [
         ("prompt", json!({})),
         ("prompt", json!([1, "a"])),
@@ -149,6 +151,29 @@ fn replies_are_as_the_service_writes_them() {
         let whole = Encoder::new(call(&asked()), 1_700_000_000).whole(gather(events()));
         let whole: Value = serde_json::from_slice(&whole.body).expect("JSON");
         insta::assert_json_snapshot!("reply_whole", whole);
+    });
+}
+
+#[test]
+fn several_answers_are_numbered_and_counted_together() {
+    let asked = json!({"model": "m", "prompt": "Once", "n": 2, "logprobs": 0, "stream_options": {"include_usage": true}});
+    let further = |event| Event::Choice { index: 1, event: Box::new(event) };
+    let usage = Event::Usage(Usage { input_tokens: 1, output_tokens: 4, ..Usage::default() });
+    let both: Vec<Event> = events()
+        .into_iter()
+        .filter(|event| !matches!(event, Event::Usage(_)))
+        .flat_map(|event| [event.clone(), further(event)])
+        .chain([usage])
+        .collect();
+    let mut encoder = Encoder::new(call(&asked), 1_700_000_000);
+    let mut out = Vec::new();
+    both.iter().cloned().for_each(|event| encoder.event(event, &mut out));
+    encoder.end(&mut out);
+    insta::with_settings!({ snapshot_path => "../fixtures/snapshots", prepend_module_to_snapshot => false }, {
+        insta::assert_snapshot!("reply_choices_stream", String::from_utf8(out).expect("UTF-8"));
+        let whole = Encoder::new(call(&asked), 1_700_000_000).whole(gather(both));
+        let whole: Value = serde_json::from_slice(&whole.body).expect("JSON");
+        insta::assert_json_snapshot!("reply_choices_whole", whole);
     });
 }
 

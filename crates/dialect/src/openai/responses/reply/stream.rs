@@ -88,7 +88,7 @@ impl Stream {
             Event::BlockStop { index } => self.close(index as usize, out),
             Event::Usage(usage) => self.usage = usage,
             Event::Finish { reason, .. } => self.finish(&reason, out),
-            Event::Embedding(_) | Event::Ranking(_) => {}
+            Event::Embedding(_) | Event::Ranking(_) | Event::Choice { .. } => {}
             Event::Frame(frame) => out.extend_from_slice(&frame.bytes),
         }
     }
