@@ -1,7 +1,7 @@
 //! A greedy answer is the same whatever the engine does around it: chunks of the prompt,
 //! other calls in the batch, a beginning from the prefix cache, one restored from memory.
 //!
-//! Prompts of 64 tokens and more are computed in tiles where `exact` is not set; they are
+//! Prompts of 64 tokens and more are computed in tiles if `exact` is not set; they are
 //! compared, too. Six prompts, or as many as `OUTCROP_SAME_PROMPTS` says (there are fifty). In chunks and
 //! from the prefix cache answers are the same to the last token. Not always where a call
 //! finds the cells free that others have left: attention sums a text's cells in the order in
@@ -151,13 +151,13 @@ async fn nothing_around_a_call_changes_its_answer() {
     drop(all);
 
     let long: Vec<String> = prompts.iter().map(|prompt| format!("{}{prompt}", BEGINNING.repeat(4))).collect();
-    let exact = |prefill_tokens| {
-        load(|config| {
-            config.exact = true;
-            config.prefill_tokens = prefill_tokens;
-        })
-    };
+    let exact = |prefill_tokens| load(|config| config.prefill_tokens = prefill_tokens);
     let expected = one_by_one(&exact(512), &long).await;
     compare("long ones, in chunks of seven", true, &expected, &one_by_one(&exact(7), &long).await);
-    compare("long ones, in tiles", false, &expected, &one_by_one(&load(|_| ()), &long).await);
+    compare(
+        "long ones, in tiles",
+        false,
+        &expected,
+        &one_by_one(&load(|config| config.exact = false), &long).await,
+    );
 }

@@ -19,6 +19,8 @@ const WITHOUT_TARGET: f64 = 1.75;
 /// How many times longer than it should a step may be that nobody waits for, if it takes
 /// that for a stretch to be a long one.
 const LENIENCE: f64 = 2.0;
+/// What a long stretch may cost of what it costs in short ones, to be worth such a step.
+const CLEARLY: f64 = 0.8;
 /// Tokens of the very first prompt, before anything is known.
 const FIRST: usize = 16;
 /// After so many steps with prompts in them there is one without, to see what that costs.
@@ -147,6 +149,12 @@ impl Pace {
         line.cost(stretch.position as f64, stretch.tokens as f64)
     }
 
+    /// Whether a long stretch costs clearly less than its tokens in short ones.
+    fn pays(&self, long: &Stretch) -> bool {
+        let (from, tokens) = (long.position as f64, long.tokens as f64);
+        self.knows() && self.expected(long) < CLEARLY * self.short_line().cost(from, tokens)
+    }
+
     /// As long as one of the two is not known, the other stands in.
     fn short_line(&self) -> &Line {
         if self.short.known() { &self.short } else { &self.long }
@@ -176,8 +184,8 @@ impl Budget<'_> {
         if !self.begun {
             tokens = tokens.max(most.min(1));
             let long = Stretch { position, tokens: LONG_STRETCH };
-            let worth = self.alone && self.pace.knows() && (tokens..=most).contains(&LONG_STRETCH);
-            if worth && self.pace.expected(&long) <= self.seconds * LENIENCE {
+            let could = self.alone && (tokens..=most).contains(&LONG_STRETCH);
+            if could && self.pace.pays(&long) && self.pace.expected(&long) <= self.seconds * LENIENCE {
                 tokens = LONG_STRETCH;
             }
         }
