@@ -61,6 +61,26 @@ async fn a_string_without_end_is_closed_in_time() {
 }
 
 #[tokio::test]
+async fn what_must_follow_a_list_is_made_room_for() {
+    let small = json!({ "type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 0.1 });
+    let pair = json!({ "type": "array", "prefixItems": [{ "type": "number", "minimum": -0.5 }, { "type": "boolean" }],
+        "items": false, "minItems": 2 });
+    let grid = json!({ "type": "array", "items": { "type": "array", "items": small, "minItems": 1 }, "minItems": 2 });
+    let words = json!({ "type": "array", "items": { "type": "string", "minLength": 3 }, "minItems": 20 });
+    for last in [small, pair, grid] {
+        let schema = json!({ "type": "object", "properties": { "words": words, "last": last },
+            "required": ["words", "last"], "additionalProperties": false });
+        let mut asked = chat("List as many words as you can.", 160);
+        asked.output = of(&schema);
+        let completion = complete(&engine(), asked).await.unwrap();
+        let text = text(&completion);
+        assert_eq!(completion.finish, Some(FinishReason::EndTurn), "{text} of {schema}");
+        let document = serde_json::from_str(&text).unwrap();
+        assert!(jsonschema::validator_for(&schema).unwrap().is_valid(&document), "{text} is not of {schema}");
+    }
+}
+
+#[tokio::test]
 async fn languages_are_kept_to() {
     let lark = "start: day \" \" day\nday: \"Monday\" | \"Sunday\"\n";
     let gbnf = "root ::= day (\" \" day)*\nday ::= \"Mon\" | \"Sun\" # short\n";

@@ -17,9 +17,11 @@ use crate::vocabulary::Token;
 /// Longest way out looked for, in bytes. What needs more than this to be finished is
 /// left to its model.
 const MAX_BYTES: usize = 2048;
-/// Outside of strings, what is tried first: what closes, then the shortest of values,
-/// and what opens more last.
-const OUTSIDE: &[u8] = b"}]0\"ntf1-";
+/// Outside of strings, what is tried first: what closes or, where that may not be yet,
+/// leads on to what is missing; then the shortest of values, and what opens more last.
+const OUTSIDE: &[u8] = b"}],0\"ntf1-";
+/// The same within a number, where one zero after the other might never be enough (0 < x).
+const AFTER_ZERO: &[u8] = b"}],10";
 /// Inside a string that may not end yet, and in texts that are not JSON.
 const INSIDE: &[u8] = b"a0A@.:-/ZT_";
 
@@ -75,7 +77,7 @@ fn search(matcher: &mut Matcher, mut place: Place, order: Order, most: usize) ->
         }
         let mut next = matcher.compute_ff_bytes();
         if next.is_empty() {
-            next = candidates(place, order, &uses);
+            next = candidates(place, order, &uses, bytes.last());
             match next.iter().position(|&byte| take(matcher, trie, byte)) {
                 Some(at) => next = vec![next[at]],
                 None => break None,
@@ -102,9 +104,10 @@ fn take(matcher: &mut Matcher, trie: &TokTrie, byte: u8) -> bool {
 }
 
 /// All bytes, the most promising first.
-fn candidates(place: Place, order: Order, uses: &HashMap<u8, u32>) -> Vec<u8> {
+fn candidates(place: Place, order: Order, uses: &HashMap<u8, u32>, last: Option<&u8>) -> Vec<u8> {
     let (first, then): (&[u8], &[u8]) = match order {
         Order::Json if place.in_string => (b"\"", INSIDE),
+        Order::Json if matches!(last, Some(b'0' | b'.')) => (AFTER_ZERO, b""),
         Order::Json => (OUTSIDE, b""),
         Order::Any => (b"", INSIDE),
     };
