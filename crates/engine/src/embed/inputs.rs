@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use message::{Dropped, Embed, EmbedInput, EmbedPurpose, ErrorKind, Failure, Truncate, said};
+use unicode_normalization::UnicodeNormalization;
 
 use crate::EmbeddingDefaults;
 use crate::backend::LoadedModel;
@@ -24,6 +25,9 @@ pub(crate) fn dropped(embed: &Embed) -> Vec<Dropped> {
 pub(crate) struct Inputs {
     pub(crate) model: Arc<LoadedModel>,
     pub(crate) defaults: EmbeddingDefaults,
+    /// Its words are of decomposed characters, as BERT's are: llama.cpp takes accents apart
+    /// for it, but not the syllables of Hangul.
+    pub(crate) decomposes: bool,
     /// Tokens of one input.
     pub(crate) max_tokens: usize,
     /// Bytes of the longest token: no text has fewer tokens than its bytes over this.
@@ -120,7 +124,9 @@ impl Inputs {
             Some(Truncate::End) => &text[..self.boundary(text, self.enough_bytes().min(text.len()))],
             _ => text,
         };
-        let words = self.model.tokenize_words(&format!("{prefix}{text}"));
+        let text = format!("{prefix}{text}");
+        let text = if self.decomposes { text.nfd().collect() } else { text };
+        let words = self.model.tokenize_words(&text);
         let (before, after) = self.model.around();
         let room = self.max_tokens.saturating_sub(before.len() + after.len());
         let words = match truncate {

@@ -69,6 +69,7 @@ fn embedder(model: Arc<LoadedModel>, name: &str, config: &Config) -> Loaded {
         ModelInfo { embedding_length: Some(model.embedding_length()), ..describe(&model, name, config) };
     let inputs = Inputs {
         longest_piece: model.vocabulary().longest_piece(),
+        decomposes: model.metadata("tokenizer.ggml.model").as_deref() == Some("bert"),
         max_tokens: info.max_call_tokens as usize,
         defaults: config.embedding.clone(),
         model: Arc::clone(&model),
