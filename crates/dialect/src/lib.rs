@@ -35,6 +35,7 @@ mod operation;
 mod quirks;
 mod retry_after;
 pub mod sigv4;
+mod tier;
 mod told;
 
 use bytes::Bytes;

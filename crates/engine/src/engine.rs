@@ -19,9 +19,6 @@ use crate::supervisor::{Desk, Question, Source, Supervisor};
 use crate::worker::COUNTS;
 use crate::{Config, LoadError, ModelInfo, dropped, embed, outlet};
 
-/// When to come back to a full queue: about the time of a short answer.
-const RETRY_AFTER: Duration = Duration::from_secs(2);
-
 /// How long a worker may take to end when it is told to: about one step, which on a slow
 /// machine takes seconds. Then it is cut off.
 const STOP_GRACE: Duration = Duration::from_secs(20);
@@ -211,6 +208,7 @@ impl Service for Engine {
             _ => Vec::new(),
         };
         call.accept(&dropped)?;
+        let priority = call.priority()?;
         let events = match call.operation {
             Operation::Chat => {
                 inner.must_chat()?;
@@ -239,6 +237,7 @@ impl Service for Engine {
             }
         };
         Ok(Reply {
+            priority,
             form: Form::Events,
             model: Arc::clone(&inner.name),
             dropped,
@@ -272,7 +271,7 @@ impl Inner {
     }
 
     fn admit(&self) -> Result<OwnedSemaphorePermit, Failure> {
-        Arc::clone(&self.admission).try_acquire_owned().map_err(|_| overloaded())
+        Arc::clone(&self.admission).try_acquire_owned().map_err(|_| overloaded(self.desk.refuse()))
     }
 
     fn embeds(&self) -> bool {
@@ -313,7 +312,7 @@ async fn answer(
     let permit = Arc::new(permit);
     for attempt in 0..ATTEMPTS {
         let (ticket, items) = desk.submit(question, &permit, attempt > 0).await?;
-        if let Some(events) = Events::begin(ticket, items).await? {
+        if let Some(events) = Events::begin(ticket, items).await.map_err(|failure| desk.advise(failure))? {
             return Ok(Box::pin(events));
         }
     }
@@ -321,10 +320,10 @@ async fn answer(
     Err(Failure::internal(cause))
 }
 
-/// There is no place left.
-pub(crate) fn overloaded() -> Failure {
-    Failure::new(ErrorKind::Overloaded, "the model's queue is full; try again in a moment")
-        .with_retry(Retry::After(RETRY_AFTER))
+/// There is no place left; one is likely free after `wait`, a number of whole seconds.
+pub(crate) fn overloaded(wait: Duration) -> Failure {
+    let message = format!("the model's queue is full; try again in {} s", wait.as_secs());
+    Failure::new(ErrorKind::Overloaded, message).with_retry(Retry::After(wait))
 }
 
 /// A conversation was sent to an embedding model.

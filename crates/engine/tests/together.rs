@@ -126,6 +126,23 @@ async fn a_client_that_leaves_frees_its_slot_within_a_step() {
 }
 
 #[tokio::test]
+async fn a_batch_call_gives_way_and_goes_on() {
+    let engine = own(|config| config.slots = 1);
+    let batch = Chat { priority: Some(message::Priority::Batch), ..endless() };
+    let reply = begin(&engine, batch).await.unwrap();
+    assert_eq!(reply.priority, message::Priority::Batch);
+    let (mut events, mut late) = (reply.events, Completion::default());
+    late.push(events.next().await.unwrap().unwrap());
+    assert!(complete(&engine, chat("Hi", 4)).await.is_ok());
+    let stats = engine.stats();
+    assert_eq!((stats.preempted, stats.completed), (1, 1), "who is waited for is first: {stats:?}");
+    while text(&late).matches('1').count() < 100 {
+        late.push(events.next().await.unwrap().unwrap());
+    }
+    assert!(text(&late).chars().all(|char| "[1, \n\t".contains(char)), "it went on where it was: {late:?}");
+}
+
+#[tokio::test]
 async fn a_full_queue_turns_away_with_advice() {
     let engine = own(|config| (config.slots, config.queue) = (1, 1));
     let mut running = begin(&engine, endless()).await.unwrap().events;
@@ -137,7 +154,11 @@ async fn a_full_queue_turns_away_with_advice() {
     until(&engine, |stats| stats.queued == 1).await;
     let failure = begin(&engine, chat("Hi", 4)).await.unwrap_err();
     assert_eq!(failure.kind, ErrorKind::Overloaded);
-    assert!(matches!(failure.retry, message::Retry::After(_)));
+    let message::Retry::After(first) = failure.retry else { panic!("{failure:?}") };
+    assert!(failure.message.contains(&format!("try again in {} s", first.as_secs())), "{failure}");
+    let failure = begin(&engine, chat("Hi", 4)).await.unwrap_err();
+    let message::Retry::After(second) = failure.retry else { panic!("{failure:?}") };
+    assert!(second > first, "the next one is told to come after: {first:?}, {second:?}");
     drop(running);
     assert!(waiting.await.unwrap().is_ok(), "the one that waited is served");
 }

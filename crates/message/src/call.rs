@@ -13,7 +13,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 use serde::{Deserialize, Serialize};
 
-use crate::{Chat, Dropped, Embed, Failure, Rerank};
+use crate::{Chat, Dropped, Embed, Failure, Priority, Rerank};
 
 /// A vendor's API format, by the shape of its request and reply bodies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -174,6 +174,9 @@ pub struct Call {
     /// The caller wants a refusal rather than an answer to less than it said
     /// (`x-outcrop-strict: 1`); see [`Call::accept`].
     pub strict: bool,
+    /// At which priority it is answered; whoever writes the reply sets it, for dialects
+    /// that tell.
+    pub given: Priority,
     decode: Decode,
     input: Arc<OnceLock<Result<Input, Failure>>>,
 }
@@ -198,8 +201,21 @@ impl Call {
     pub fn new(new: NewCall) -> Self {
         let NewCall { id, operation, dialect, head, body, headers, principal, received, strict, decode } =
             new;
-        let input = Arc::default();
-        Self { id, operation, dialect, head, body, headers, principal, received, strict, decode, input }
+        let (given, input) = Default::default();
+        Self {
+            id,
+            operation,
+            dialect,
+            head,
+            body,
+            headers,
+            principal,
+            received,
+            strict,
+            given,
+            decode,
+            input,
+        }
     }
 
     /// The decoded conversation; decoded on first use, then shared by all clones.
@@ -234,6 +250,24 @@ impl Call {
             Input::Rerank(rerank) => Ok(rerank),
             _ => Err(self.not("a request to rerank")),
         }
+    }
+
+    /// How soon its answer is wanted: as the header [`Priority::HEADER`] says, else the
+    /// body's service tier, else as if somebody waits.
+    ///
+    /// # Errors
+    /// [`InvalidRequest`](crate::ErrorKind::InvalidRequest) for another word in the header;
+    /// as [`Call::chat`].
+    pub fn priority(&self) -> Result<Priority, Failure> {
+        if let Some(value) = self.headers.get(Priority::HEADER) {
+            let word = value.to_str().ok().and_then(Priority::from_word);
+            let wrong = || Failure::invalid_field(Priority::HEADER, "expected `interactive` or `batch`");
+            return word.ok_or_else(wrong);
+        }
+        Ok(match self.input()? {
+            Input::Chat(chat) => chat.priority.unwrap_or_default(),
+            Input::Embed(_) | Input::Rerank(_) => Priority::Interactive,
+        })
     }
 
     /// Asked by every target once it knows what it cannot express, before anything is sent.

@@ -7,7 +7,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Number, Value};
 
-use crate::{Block, Dialect, Dropped, Extensions, Extra, Failure, Grammar, Tool, ToolChoice};
+use crate::{Block, Dialect, Dropped, Extensions, Extra, Failure, Grammar, Priority, Tool, ToolChoice};
 
 /// Who speaks a [`Message`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -192,6 +192,9 @@ pub struct Chat {
     /// How many answers are wanted (`n`, `candidateCount`): at least 1. Their seeds are the
     /// client's and those that follow it, so that a seed still decides all of them.
     pub choices: u32,
+    /// How soon the answer is wanted, where the body says it (a service tier); see
+    /// [`Call::priority`](crate::Call::priority).
+    pub priority: Option<Priority>,
     /// The end user, as the client names them (`user`, `metadata.user_id`).
     pub user: Option<String>,
     /// Fields of `extra` that must not be left out (a suffix, spoken answers):
@@ -220,6 +223,7 @@ impl Chat {
             reasoning: None,
             raw: false,
             choices: 1,
+            priority: None,
             user: None,
             essential: Vec::new(),
             extra: Extra::new(),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use futures_core::Stream;
 use http::{HeaderMap, StatusCode};
 
-use crate::{Dropped, Event, Failure};
+use crate::{Dropped, Event, Failure, Priority};
 
 /// The pieces of an answer as they come. Dropping it cancels the work behind it.
 pub type EventStream = Pin<Box<dyn Stream<Item = Result<Event, Failure>> + Send>>;
@@ -33,6 +33,8 @@ pub struct Reply {
     pub form: Form,
     /// The target's own name for the model that answers.
     pub model: Arc<str>,
+    /// At which priority the target answers; `Interactive` where it knows of none.
+    pub priority: Priority,
     /// What the target could not express of the call (shown in `x-outcrop-dropped`).
     pub dropped: Vec<Dropped>,
     /// The hosted model's server's own id for the exchange, for its operator to look up.

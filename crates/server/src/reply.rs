@@ -35,9 +35,10 @@ pub(crate) async fn answer(
     shutdown: &Shutdown,
     keepalive: Duration,
 ) -> Result<Response<ResponseBody>, Failure> {
-    let asked = call.clone();
+    let mut asked = call.clone();
     until_cut(shutdown, async {
         let mut reply = service.call(call).await?;
+        asked.given = reply.priority;
         let first = reply.events.next().await.ok_or_else(cut_short)??;
         if asked.head.stream {
             let cut = Watch::new(shutdown.clone(), Phase::Cutting);

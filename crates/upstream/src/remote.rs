@@ -10,7 +10,7 @@ use http::header::{CONTENT_ENCODING, HeaderMap, HeaderName};
 use http::{Method, Request, Response};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use message::{Call, ErrorKind, Failure, Form, Reply, Service};
+use message::{Call, ErrorKind, Failure, Form, Priority, Reply, Service};
 
 use crate::Transport;
 use crate::answer::Answer;
@@ -186,6 +186,7 @@ impl Service for Remote {
         let answer =
             Answer::new(Arc::clone(&self.transport.name), response.into_body(), decoder, deadline, max_bytes);
         Ok(Reply {
+            priority: Priority::Interactive,
             form,
             model: Arc::clone(&self.model),
             dropped,

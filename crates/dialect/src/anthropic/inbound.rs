@@ -15,7 +15,7 @@ use super::blocks::{self, Content};
 use super::fields::{Fields, Path, each, expected, string};
 use super::tools;
 use super::wire::DISPLAY;
-use crate::{Inbound, json};
+use crate::{Inbound, json, tier};
 
 /// Reads the shallow facts of a body and checks that what every call needs is there.
 ///
@@ -81,6 +81,7 @@ pub fn decode_body(body: &[u8]) -> Result<Chat, Failure> {
     output(&mut chat, &mut fields)?;
     user(&mut chat, &mut fields)?;
     chat.extra.extend(fields.rest());
+    tier::read(&mut chat, "service_tier");
     Ok(chat)
 }
 

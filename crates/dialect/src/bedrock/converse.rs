@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use super::content::{self, cache_point};
 use super::wire::{At, Object, leave, list, spell, string, strings, union};
 use super::{additional, pointer};
+use crate::tier;
 
 /// Under this name the chat's spelling says that the effort stood in `outputConfig`.
 pub(super) const EFFORT: &str = "effort";
@@ -61,6 +62,7 @@ pub(super) fn read(value: Value, at: At<'_>) -> Result<Chat, Failure> {
         spell(&mut chat.extra, pointer::PATHS, pointers);
     }
     chat.extra.extend(body.rest());
+    tier::read(&mut chat, "serviceTier");
     if chat.extra.contains_key("guardrailConfig") {
         // An answer that should have been guarded and was not is worse than none.
         chat.essential

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use super::citation;
 use super::names::tool_use_id;
 use super::pointer;
+use crate::tier;
 
 /// The response to Converse.
 pub(super) fn response(completion: Completion, call: &Call, latency_ms: u64) -> Value {
@@ -33,14 +34,14 @@ pub(super) fn response(completion: Completion, call: &Call, latency_ms: u64) -> 
 }
 
 /// Tells a client that asked for a tier or a latency which it got: no target but Bedrock
-/// itself, whose replies are forwarded, has another than the usual.
+/// itself, whose replies are forwarded, has another latency than the usual.
 pub(super) fn echo(call: &Call, answer: &mut Value) {
     let Ok(chat) = call.chat() else { return };
     if chat.home == Dialect::BedrockConverse && chat.extra.contains_key("performanceConfig") {
         answer["performanceConfig"] = json!({ "latency": "standard" });
     }
-    if chat.home == Dialect::BedrockConverse && chat.extra.contains_key("serviceTier") {
-        answer["serviceTier"] = json!({ "type": "default" });
+    if let Some(tier) = tier::given(call, "serviceTier").filter(|_| chat.home == Dialect::BedrockConverse) {
+        answer["serviceTier"] = json!({ "type": tier });
     }
 }
 

@@ -218,7 +218,7 @@ impl<B: Backend> Scheduler<B> {
                 count(&self.counters.failed, 1);
                 sequence.fail(Failure::new(
                     ErrorKind::Timeout,
-                    "the call waited too long for its turn; the model is busy, try again later",
+                    "the model is busy, and the call waited for its turn as long as any may (engine.queue_timeout_ms)",
                 ));
             }
         }

@@ -12,6 +12,7 @@ use message::{ErrorKind, Event, Failure, Retry};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
 
 use super::question::Question;
+use super::turnover::Turnover;
 use crate::outlet::{Item, is_last};
 use crate::protocol::{Figures, Order, Told, encode};
 use crate::reply::stopped;
@@ -52,6 +53,7 @@ struct State {
     stopping: bool,
     socket: Option<UnixStream>,
     load_time: Duration,
+    turnover: Turnover,
     figures: Figures,
     /// What earlier workers did.
     before: Figures,
@@ -177,6 +179,9 @@ impl Desk {
         if !state.connected || state.stopping {
             return None;
         }
+        if state.calls.is_empty() {
+            state.turnover.begun(Instant::now());
+        }
         let number = state.next;
         state.next += 1;
         let seat = Seat {
@@ -264,6 +269,7 @@ impl Desk {
     /// What the worker did that it must not.
     pub(super) fn deliver(&self, told: Vec<(u64, Told)>, figures: Figures) -> Result<(), &'static str> {
         let mut state = self.state();
+        let before = state.calls.len();
         for (number, told) in told {
             let item = match told {
                 Told::Said(said) => Ok(said.into_iter().map(Event::from).collect()),
@@ -283,6 +289,8 @@ impl Desk {
                 state.calls.remove(&number);
             }
         }
+        let left = state.calls.len();
+        state.turnover.ended(Instant::now(), u32::try_from(before - left).unwrap_or(u32::MAX), left);
         // After the calls that ended have given up their places.
         state.figures = figures;
         Ok(())
@@ -395,6 +403,22 @@ impl Desk {
     pub(crate) fn figures(&self) -> Figures {
         let state = self.state();
         state.figures.after(state.before)
+    }
+
+    /// When somebody who finds no place should come back.
+    pub(crate) fn refuse(&self) -> Duration {
+        self.state().turnover.refuse(Instant::now())
+    }
+
+    /// What there is to add to a failure that came from the worker: when a call whose turn
+    /// did not come in time should be sent again.
+    pub(crate) fn advise(&self, mut failure: Failure) -> Failure {
+        if failure.kind == ErrorKind::Timeout {
+            let wait = self.state().turnover.wait(Instant::now());
+            failure.message = format!("{}; try again in {} s", failure.message, wait.as_secs());
+            failure = failure.with_retry(Retry::After(wait));
+        }
+        failure
     }
 
     /// How many workers were started after the first one.

@@ -9,6 +9,7 @@ mod backoff;
 mod desk;
 mod question;
 mod source;
+mod turnover;
 
 use std::io::{BufReader, Write};
 use std::os::unix::net::UnixStream;

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use message::{Call, ErrorKind, Failure};
+use message::{Call, ErrorKind, Failure, Priority};
 
 use crate::choices;
 use crate::protocol::{Ask, FrameError, Order, encode};
@@ -27,8 +27,7 @@ pub(crate) enum Question {
 impl Question {
     /// Appends the order to answer it, as call `number`, to `frames`.
     pub(super) fn write(&self, number: u64, frames: &mut Vec<u8>) -> Result<(), Failure> {
-        // No door says yet that a call can wait.
-        let order = Order::Call { number, key: self.key(), priority: 0, ask: self.ask()? };
+        let order = Order::Call { number, key: self.key(), priority: self.priority()?, ask: self.ask()? };
         encode(&order, frames).map_err(|error| match error {
             FrameError::TooLong { .. } => Failure::new(ErrorKind::TooLarge, format!("the request: {error}")),
             other => Failure::internal(other),
@@ -47,6 +46,16 @@ impl Question {
             Self::Continue { text, max_tokens } => {
                 Ask::Continue { text: text.to_string(), max_tokens: *max_tokens }
             }
+        })
+    }
+
+    fn priority(&self) -> Result<u8, Failure> {
+        Ok(match self {
+            Self::Chat { call, .. } | Self::Count(call) | Self::Embed(call) => match call.priority()? {
+                Priority::Interactive => 0,
+                Priority::Batch => 1,
+            },
+            Self::Continue { .. } => 0,
         })
     }
 

@@ -20,6 +20,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::time::Duration;
 
 use message::Failure;
 use serde::de::DeserializeOwned;
@@ -35,6 +36,9 @@ use prepare::{Inboxes, Job};
 /// Calls that may wait to be prepared beside those with a place in the engine: counts of
 /// tokens need none.
 pub(crate) const COUNTS: usize = 64;
+
+/// When to come back to a worker that is full although the gateway counts the places: soon.
+pub(crate) const FULL: Duration = Duration::from_secs(1);
 
 /// Why a worker ended without being told to.
 #[derive(Debug, thiserror::Error)]
@@ -171,7 +175,7 @@ fn obey<R: io::Read>(
                 let refused = match jobs.try_send(Job { number, key, priority, ask, outlet }) {
                     Ok(()) => continue,
                     // The gateway's admission keeps this from filling up.
-                    Err(TrySendError::Full(job)) => (job, crate::engine::overloaded()),
+                    Err(TrySendError::Full(job)) => (job, crate::engine::overloaded(FULL)),
                     Err(TrySendError::Disconnected(job)) => (job, crate::reply::stopped()),
                 };
                 let (job, failure) = refused;

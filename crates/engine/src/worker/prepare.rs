@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use message::{Chat, Embed, Event, Failure, FinishReason, Usage};
 
 use super::load::Reads;
-use super::{Link, read_json};
+use super::{FULL, Link, read_json};
 use crate::embed;
 use crate::engine::{embeds_not, embeds_only, overloaded};
 use crate::outlet::Outlet;
@@ -135,7 +135,7 @@ fn submit<T>(inbox: &Inbox<T>, work: T) -> Result<(), Failure> {
     let inbox = inbox.as_ref().ok_or_else(stopped)?;
     inbox.try_send(work).map_err(|error| match error {
         // The gateway's admission keeps the inbox from filling up.
-        TrySendError::Full(_) => overloaded(),
+        TrySendError::Full(_) => overloaded(FULL),
         TrySendError::Disconnected(_) => stopped(),
     })
 }

@@ -56,6 +56,7 @@ fn call(model: &str) -> Call {
 fn answer(events: Vec<Result<Event, Failure>>) -> Result<Reply, Failure> {
     let events = Box::pin(futures_util::stream::iter(events));
     Ok(Reply {
+        priority: message::Priority::Interactive,
         form: Form::Events,
         model: "served".into(),
         dropped: Vec::new(),

@@ -15,7 +15,7 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue};
 use http::{Response, StatusCode};
 use message::{
     BoxService, Call, Dialect, ErrorKind, Event, EventStream, Failure, Form, Frame, Head, NewCall, Operation,
-    Principal, Reply, RequestId, Service, service_fn,
+    Principal, Priority, Reply, RequestId, Service, service_fn,
 };
 use platform::responses::running::Job;
 use serde_json::Value;
@@ -75,7 +75,14 @@ pub(super) async fn events(
             headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
             let form = Form::Home { status: StatusCode::OK, headers };
             let (dropped, provider_request_id) = (Vec::new(), None);
-            Ok(Reply { form, model: "".into(), dropped, provider_request_id, events })
+            Ok(Reply {
+                form,
+                model: "".into(),
+                priority: Priority::Interactive,
+                dropped,
+                provider_request_id,
+                events,
+            })
         }
     }));
     reply::answer(reader(principal, request), &service, &router.shutdown, router.keepalive).await

@@ -213,6 +213,7 @@ fn vendor() -> BoxService {
         headers.insert("content-type", HeaderValue::from_static("application/json"));
         let form = Form::Home { status: StatusCode::OK, headers };
         std::future::ready(Ok(Reply {
+            priority: message::Priority::Interactive,
             form,
             model: "m".into(),
             dropped: Vec::new(),

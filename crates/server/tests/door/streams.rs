@@ -227,6 +227,7 @@ fn home(frames: Vec<Result<&'static str, Failure>>) -> BoxService {
             })
             .collect();
         std::future::ready(Ok(Reply {
+            priority: message::Priority::Interactive,
             form: Form::Home { status: StatusCode::CREATED, headers },
             model: "m".into(),
             dropped: vec![Dropped { path: "top_k".to_owned(), why: "unknown there" }],

@@ -142,7 +142,14 @@ pub(crate) fn text_events(pieces: &[&str]) -> Vec<Event> {
 }
 
 pub(crate) fn reply(events: EventStream) -> Reply {
-    Reply { form: Form::Events, model: "m".into(), dropped: Vec::new(), provider_request_id: None, events }
+    Reply {
+        form: Form::Events,
+        model: "m".into(),
+        priority: message::Priority::Interactive,
+        dropped: Vec::new(),
+        provider_request_id: None,
+        events,
+    }
 }
 
 /// Says "Hello there" to everybody.

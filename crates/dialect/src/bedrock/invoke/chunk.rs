@@ -10,7 +10,7 @@ use std::time::Instant;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderName, HeaderValue, StatusCode, header};
 use message::{Call, Completion, Dialect, ErrorKind, Event, Failure, Usage};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use crate::bedrock::error::exception;
 use crate::bedrock::reply::latency_ms;
 use crate::framing::eventstream;
-use crate::{ReplyEncoder, Whole, json};
+use crate::{ReplyEncoder, Whole, json, tier};
 
 /// A family's way of answering.
 pub(super) trait Writer: Send {
@@ -59,7 +59,7 @@ impl<W: Writer> Encoder<W> {
             usage: Usage::default(),
             finished: false,
             broken: false,
-            echoed: echoed(&call.headers),
+            echoed: echoed(call),
             native: Vec::new(),
             payload: String::new(),
         }
@@ -150,11 +150,12 @@ impl<W: Writer> ReplyEncoder for Encoder<W> {
 }
 
 /// What a client that asked for a tier or a latency reads of the one it got: no target
-/// but Bedrock itself, whose replies are forwarded, has another.
-fn echoed(asked: &HeaderMap) -> Vec<(HeaderName, HeaderValue)> {
-    [("x-amzn-bedrock-performanceconfig-latency", "standard"), ("x-amzn-bedrock-service-tier", "default")]
+/// but Bedrock itself, whose replies are forwarded, has another latency.
+fn echoed(call: &Call) -> Vec<(HeaderName, HeaderValue)> {
+    let tier = tier::word(call.given);
+    [("x-amzn-bedrock-performanceconfig-latency", "standard"), ("x-amzn-bedrock-service-tier", tier)]
         .into_iter()
-        .filter(|(name, _)| asked.contains_key(*name))
+        .filter(|(name, _)| call.headers.contains_key(*name))
         .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
         .collect()
 }

@@ -31,10 +31,13 @@ use serde_json::Value;
 use self::chunk::{Encoder, Writer};
 use self::form::Form;
 use super::wire::At;
-use crate::{ReplyEncoder, json};
+use crate::{ReplyEncoder, json, tier};
 
 /// The header that asks for a guardrail.
 const GUARDRAIL: &str = "x-amzn-bedrock-guardrailidentifier";
+
+/// The header that says in which service tier.
+const TIER: &str = "x-amzn-bedrock-service-tier";
 
 /// Begins the message of every fault of a body, as the service does; clients look for it.
 const MALFORMED: &str = "Malformed input request:";
@@ -97,7 +100,10 @@ fn chat(call: &Call, form: Form) -> Result<Chat, Failure> {
         ))
         .with_param(GUARDRAIL));
     }
-    read(form, &call.body)
+    let mut chat = read(form, &call.body)?;
+    let tier = call.headers.get(TIER).and_then(|tier| tier.to_str().ok());
+    chat.priority = tier.and_then(tier::priority).or(chat.priority);
+    Ok(chat)
 }
 
 fn read(form: Form, body: &[u8]) -> Result<Chat, Failure> {

@@ -21,7 +21,7 @@ pub(super) use self::settings::{read_format, read_thinking};
 pub(super) use self::tools::{Offered, read as read_tools};
 use super::embed;
 use crate::json::fields::{At, Fields};
-use crate::{Inbound, json};
+use crate::{Inbound, json, tier};
 
 /// Reads the shallow facts of a body; model and stream are in the path.
 ///
@@ -96,6 +96,7 @@ fn request(mut fields: Fields<'_>) -> Result<Chat, Failure> {
         chat.essential.push(Dropped { path: "cachedContent".to_owned(), why });
     }
     chat.extra = fields.rest();
+    tier::read(&mut chat, "serviceTier");
     Ok(chat)
 }
 

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use crate::openai::chat::inbound::{extended, settings};
 use crate::openai::fields::{At, Fields};
 use crate::openai::spelling::seal;
-use crate::{Inbound, json};
+use crate::{Inbound, json, tier};
 
 /// Output tokens where the client sets no cap, as the service documents it.
 const MAX_TOKENS_DEFAULT: u64 = 16;
@@ -62,6 +62,7 @@ pub(super) fn decode_body(body: &[u8]) -> Result<Chat, Failure> {
     essential(&fields, &mut chat);
     let rest = extended(fields.rest(), &mut chat, &mut notes)?;
     chat.extra = seal(rest, notes);
+    tier::read(&mut chat, "service_tier");
     Ok(chat)
 }
 

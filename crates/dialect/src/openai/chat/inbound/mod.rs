@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use crate::openai::custom;
 use crate::openai::fields::{At, Fields};
 use crate::openai::spelling::seal;
-use crate::{Inbound, extensions};
+use crate::{Inbound, extensions, tier};
 
 /// Reads the shallow facts of a body. `messages` is asked for so that a body that names
 /// it twice is refused: two readers could each see another conversation.
@@ -71,6 +71,7 @@ pub fn decode_body(body: &[u8]) -> Result<Chat, Failure> {
     chat.tool_inputs = custom::inputs(&chat.tools);
     let rest = extended(fields.rest(), &mut chat, &mut notes)?;
     chat.extra = seal(rest, notes);
+    tier::read(&mut chat, "service_tier");
     Ok(chat)
 }
 

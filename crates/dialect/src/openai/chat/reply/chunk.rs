@@ -26,6 +26,10 @@ impl Chunks {
         json::write(&mut prefix, &identity.created_s);
         prefix.extend_from_slice(b",\"model\":");
         json::write(&mut prefix, identity.model);
+        if let Some(tier) = identity.tier {
+            prefix.extend_from_slice(b",\"service_tier\":");
+            json::write(&mut prefix, tier);
+        }
         prefix.extend_from_slice(b",\"system_fingerprint\":");
         json::write(&mut prefix, SYSTEM_FINGERPRINT);
         prefix.extend_from_slice(b",\"choices\":");

@@ -17,7 +17,7 @@ use super::inbound::ReplyOptions;
 use crate::framing::sse;
 use crate::openai::annotation;
 use crate::openai::spelling::note;
-use crate::{ReplyEncoder, Whole};
+use crate::{ReplyEncoder, Whole, tier};
 
 /// Which build answers: the dialect's clients compare it between calls with a seed.
 const SYSTEM_FINGERPRINT: &str = concat!("fp_outcrop_", env!("CARGO_PKG_VERSION"));
@@ -47,6 +47,8 @@ struct Identity<'a> {
     model: &'a str,
     /// Tools whose input is free text.
     custom: Vec<&'a str>,
+    /// The service tier, for a client that asked for one.
+    tier: Option<&'static str>,
 }
 
 impl Encoder {
@@ -67,7 +69,9 @@ fn identity(call: &Call, created_s: u64) -> Identity<'_> {
     let id = format!("chatcmpl-{}", call.id.as_str().replace('-', ""));
     let tools = call.chat().map(|chat| chat.tools.as_slice()).unwrap_or_default();
     let custom = tools.iter().filter(|tool| note(&tool.extra, "custom").is_some());
-    Identity { id, created_s, model: &call.head.model, custom: custom.map(|tool| &*tool.name).collect() }
+    let custom = custom.map(|tool| &*tool.name).collect();
+    let tier = tier::given(call, "service_tier");
+    Identity { id, created_s, model: &call.head.model, custom, tier }
 }
 
 /// A body that cannot be decoded has failed before there is anything to encode.

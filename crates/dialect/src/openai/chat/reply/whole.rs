@@ -24,6 +24,7 @@ pub(super) fn whole(mut completion: Completion, identity: &Identity<'_>, options
         model: identity.model,
         choices: (0..).zip(answers).map(|(index, answer)| choice(index, answer, identity, options)).collect(),
         usage,
+        service_tier: identity.tier,
         system_fingerprint: SYSTEM_FINGERPRINT,
     };
     let headers = vec![(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
@@ -46,6 +47,8 @@ struct Body<'a> {
     model: &'a str,
     choices: Vec<Choice>,
     usage: Counted,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    service_tier: Option<&'static str>,
     system_fingerprint: &'static str,
 }
 

@@ -14,7 +14,7 @@ pub(super) use self::tool::{Spoken, parse_choice};
 use crate::openai::custom;
 use crate::openai::fields::{At, Fields};
 use crate::openai::spelling::seal;
-use crate::{Inbound, json};
+use crate::{Inbound, json, tier};
 
 /// Settings of the request's handling here, or repeated in the answer: a model elsewhere
 /// answers the same without them.
@@ -96,6 +96,7 @@ pub(super) fn decode_body(body: &[u8]) -> Result<Chat, Failure> {
     }
     chat.tool_inputs = custom::inputs(&chat.tools);
     chat.extra = seal(fields.rest(), notes);
+    tier::read(&mut chat, "service_tier");
     Ok(chat)
 }
 
