@@ -58,6 +58,10 @@ pub struct Config {
     /// How long a call may be paused for its reader before it is given up,
     /// in milliseconds: a reader that never reads must not hold a slot for ever.
     pub stalled_reader_ms: u64,
+    /// How long a worker that has calls may say nothing, in milliseconds, before it counts
+    /// as hung and another takes its place. Every step says something; the longest, a whole
+    /// prompt's on a slow machine, takes a minute or two.
+    pub silent_worker_ms: u64,
     /// How tokens are chosen when the client does not say.
     pub sampling: SamplingDefaults,
     /// What an embedding model was trained for.
@@ -88,6 +92,7 @@ impl Default for Config {
             queue_timeout_ms: 600_000,
             event_buffer: 64,
             stalled_reader_ms: 30_000,
+            silent_worker_ms: 300_000,
             sampling: SamplingDefaults::default(),
             embedding: EmbeddingDefaults::default(),
             sandbox: true,
@@ -111,6 +116,10 @@ impl Config {
             Self { event_buffer: 0, .. } => wrong("event_buffer", "must be above 0"),
             Self { event_buffer: 65_537.., .. } => wrong("event_buffer", "must be at most 65536"),
             Self { queue: 100_001.., .. } => wrong("queue", "must be at most 100000"),
+            // Calls may all be paused for their readers, which is silence, too.
+            Self { silent_worker_ms, stalled_reader_ms, .. } if silent_worker_ms <= stalled_reader_ms => {
+                wrong("silent_worker_ms", "must be above stalled_reader_ms")
+            }
             Self { memory_mib: Some(0), .. } => wrong("memory_mib", "must be above 0"),
             Self { niceness: 20.., .. } => wrong("niceness", "must be at most 19"),
             _ => Ok(()),

@@ -125,6 +125,7 @@ impl Engine {
             window: outlet::window(config.event_buffer),
             queue_timeout: Duration::from_millis(config.queue_timeout_ms),
             keep_alive: residence.keep_alive(),
+            silence: Duration::from_millis(config.silent_worker_ms),
         };
         let desk = Arc::new(Desk::new(terms, room.clone()));
         let supervisor = Supervisor {

@@ -32,7 +32,8 @@ fn permit() -> Arc<OwnedSemaphorePermit> {
 
 fn terms(name: &str) -> Terms {
     let queue_timeout = Duration::from_secs(600);
-    Terms { name: name.into(), window: WINDOW, queue_timeout, keep_alive: None }
+    let silence = queue_timeout;
+    Terms { name: name.into(), window: WINDOW, queue_timeout, keep_alive: None, silence }
 }
 
 /// What is known of a model that answers.
@@ -261,6 +262,19 @@ async fn keep_alive_counts_from_the_last_call() {
     assert_eq!(orders(&desk), [Order::Stop]);
     desk.hang_up();
     assert!(desk.disconnect().left.unwrap().contains("keep-alive"));
+}
+
+#[tokio::test]
+async fn a_worker_that_says_nothing_is_cut_off() {
+    let terms = Terms { silence: Duration::ZERO, ..terms("hung") };
+    let desk = Arc::new(Desk::new(terms, Room::default()));
+    let (asked, permit) = (question("a"), permit());
+    let mut waits = Box::pin(desk.submit(&asked, &permit, false));
+    assert!((&mut waits).now_or_never().is_none());
+    let mut theirs = connect(&desk);
+    let (_ticket, _items) = waits.await.unwrap();
+    assert!(!desk.orders(&mut Vec::new()));
+    assert_eq!(std::io::Read::read(&mut theirs, &mut [0]).unwrap(), 0, "its socket is closed");
 }
 
 const HALF: Wish = Wish { bytes: 50, pinned: false };

@@ -37,6 +37,8 @@ pub(crate) struct Terms {
     pub(crate) queue_timeout: Duration,
     /// How long without a call the model stays loaded; `None`: for ever.
     pub(crate) keep_alive: Option<Duration>,
+    /// How long a worker that has calls may say nothing.
+    pub(crate) silence: Duration,
 }
 
 /// The calls of one model.
@@ -67,6 +69,8 @@ struct State {
     up_since: Instant,
     /// When the model was last asked something.
     used: Instant,
+    /// When the worker last said something, or got its first call.
+    heard: Instant,
     /// Why the worker shall end with its last call.
     leaving: Option<String>,
     /// The worker was told to end.
@@ -99,6 +103,7 @@ impl State {
             connected: false,
             up_since: now,
             used: now,
+            heard: now,
             leaving: None,
             told: false,
             stopping: false,
@@ -234,6 +239,9 @@ impl Desk {
         }
         let (items, receiver) = mpsc::channel(self.terms.window);
         state.used = Instant::now();
+        if state.calls.is_empty() {
+            state.heard = state.used;
+        }
         let number = state.next;
         state.next += 1;
         let seat = Seat {
@@ -302,9 +310,16 @@ impl Desk {
             if !state.connected {
                 return false;
             }
-            let left = self.keep_alive(&state);
-            if left == Some(Duration::ZERO) {
+            let (keep_alive, silence) = (self.keep_alive(&state), self.silence(&state));
+            if keep_alive == Some(Duration::ZERO) {
                 self.vacate_now(&mut state, "nobody called it for its keep-alive".to_owned());
+            }
+            if silence == Some(Duration::ZERO) {
+                // Its end is then like any other's.
+                let calls = state.calls.len();
+                tracing::error!(model = self.name(), calls, "the model's worker hangs; it is cut off");
+                presence::hang_up(&state);
+                return false;
             }
             if state.stopping || (state.leaving.is_some() && state.calls.is_empty()) {
                 // Once: whoever writes this has nothing to write after it.
@@ -315,7 +330,7 @@ impl Desk {
             if !state.unheard.is_empty() {
                 break;
             }
-            state = match left {
+            state = match keep_alive.or(silence) {
                 Some(left) => self.news.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0,
                 None => self.news.wait(state).unwrap_or_else(PoisonError::into_inner),
             };
@@ -355,6 +370,7 @@ impl Desk {
     pub(super) fn deliver(&self, told: Vec<(u64, Told)>, figures: Figures) -> Result<(), &'static str> {
         let mut state = self.state();
         let mut idle = false;
+        state.heard = Instant::now();
         for (number, told) in told {
             let item = match told {
                 Told::Said(said) => Ok(said.into_iter().map(Event::from).collect()),

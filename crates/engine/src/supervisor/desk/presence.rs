@@ -119,6 +119,11 @@ impl Desk {
         Some(keep.saturating_sub(state.used.elapsed()))
     }
 
+    /// How long the worker may still say nothing; `None`: nothing is asked of it.
+    pub(super) fn silence(&self, state: &State) -> Option<Duration> {
+        (!state.calls.is_empty()).then(|| self.terms.silence.saturating_sub(state.heard.elapsed()))
+    }
+
     /// The end was asked for.
     pub(in crate::supervisor) fn stopping(&self) -> bool {
         self.state().stopping
@@ -347,7 +352,7 @@ impl State {
     }
 }
 
-fn hang_up(state: &State) {
+pub(super) fn hang_up(state: &State) {
     if let Some(socket) = &state.socket {
         // It may be closed already.
         let _ = socket.shutdown(Shutdown::Both);
