@@ -250,6 +250,24 @@ def test_a_call_that_ends_two_workers_ends(launch):
     server.stop()
 
 
+def test_a_worker_that_hangs_is_replaced(launch):
+    """It lives, and says nothing: its calls end or go to the next one, as after a death."""
+    server = launch(config("silent_worker_ms = 3000\nstalled_reader_ms = 2000"))
+    first, stopped = worker(server), []
+
+    def stop(_: str) -> None:
+        if not stopped:
+            stopped.append(True)
+            os.kill(first, signal.SIGSTOP)
+
+    with pytest.raises(openai.APIError):
+        OpenAI(server).stream(LONG, stop)
+    assert OpenAI(server).ask(HELLO).output_tokens == 1
+    assert not lives(first) and worker(server) != first
+    assert logged(server, "the model's worker hangs; it is cut off")
+    server.stop()
+
+
 def test_readiness_tells_of_a_restart(launch):
     server = launch()
     # The second death in a row: a pause before the next worker.

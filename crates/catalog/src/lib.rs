@@ -35,7 +35,7 @@ pub(crate) use convert::Unconverted;
 
 pub use catalog::{Catalog, DEFAULT_MODEL};
 pub use convert::Precision;
-pub use derive::{Derived, Wish, derive, underive};
+pub use derive::{Derived, Wish, derive, memory_bytes, underive};
 pub use details::{Details, Memory, RopeScaling, SlidingWindow, Stored, Template, Tokenizer, details};
 pub use digest::Digest;
 pub use error::{CatalogError, PullError, PullErrorKind, SourceError};

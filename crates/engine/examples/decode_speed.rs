@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use engine::{Config, Engine};
+use engine::{Config, Engine, Footprint, ModelSpec, Residence, Room};
 use futures_util::StreamExt;
 use futures_util::future::try_join_all;
 use message::Failure;
@@ -39,7 +39,11 @@ async fn measure() -> Result<(), Box<dyn Error>> {
         }
         let mut command = Command::new(std::env::current_exe()?);
         command.arg("worker");
-        Ok(Engine::spawn(command, path, "speed", &config, |_| ())?)
+        let (residence, footprint) = (Residence::default(), Footprint::default());
+        let spec = ModelSpec { path, name: "speed", config: &config, residence, footprint };
+        let engine = Engine::spawn(command, spec, &Room::default())?;
+        engine.wake()?;
+        Ok(engine)
     };
     let engine = tokio::task::spawn_blocking(load).await?.map_err(|error| error.to_string())?;
     let mut out = std::io::stdout();

@@ -46,13 +46,22 @@ pub struct Config {
     /// Memory for what was kept and had to make room, in MiB: to put it back is a thousand
     /// times cheaper than to compute it.
     pub saved_mib: u32,
-    /// How long a call may wait for a slot, in milliseconds.
+    /// Memory for all models together, in MiB: a model that is called and has no room is
+    /// loaded in place of those that were not called for longest. `None`: nine tenths of
+    /// what this process may use, or without limit in a build for a GPU, whose memory is
+    /// not seen from here.
+    pub memory_mib: Option<u64>,
+    /// How long a call may wait for a slot, or for its model to be loaded, in milliseconds.
     pub queue_timeout_ms: u64,
     /// Steps whose events may wait for a slow reader before its call pauses.
     pub event_buffer: usize,
     /// How long a call may be paused for its reader before it is given up,
     /// in milliseconds: a reader that never reads must not hold a slot for ever.
     pub stalled_reader_ms: u64,
+    /// How long a worker that has calls may say nothing, in milliseconds, before it counts
+    /// as hung and another takes its place. Every step says something; the longest, a whole
+    /// prompt's on a slow machine, takes a minute or two.
+    pub silent_worker_ms: u64,
     /// How tokens are chosen when the client does not say.
     pub sampling: SamplingDefaults,
     /// What an embedding model was trained for.
@@ -79,9 +88,11 @@ impl Default for Config {
             sharing: Sharing::Key,
             kept_tokens: None,
             saved_mib: 512,
+            memory_mib: None,
             queue_timeout_ms: 600_000,
             event_buffer: 64,
             stalled_reader_ms: 30_000,
+            silent_worker_ms: 300_000,
             sampling: SamplingDefaults::default(),
             embedding: EmbeddingDefaults::default(),
             sandbox: true,
@@ -105,6 +116,11 @@ impl Config {
             Self { event_buffer: 0, .. } => wrong("event_buffer", "must be above 0"),
             Self { event_buffer: 65_537.., .. } => wrong("event_buffer", "must be at most 65536"),
             Self { queue: 100_001.., .. } => wrong("queue", "must be at most 100000"),
+            // Calls may all be paused for their readers, which is silence, too.
+            Self { silent_worker_ms, stalled_reader_ms, .. } if silent_worker_ms <= stalled_reader_ms => {
+                wrong("silent_worker_ms", "must be above stalled_reader_ms")
+            }
+            Self { memory_mib: Some(0), .. } => wrong("memory_mib", "must be above 0"),
             Self { niceness: 20.., .. } => wrong("niceness", "must be at most 19"),
             _ => Ok(()),
         }

@@ -15,25 +15,35 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::choices::{self, Choices};
 use crate::protocol::{Order, Ready, VERSION};
 use crate::reply::Events;
-use crate::supervisor::{Desk, Question, Source, Supervisor};
+use crate::supervisor::{Desk, Question, STOP_GRACE, Source, Supervisor, Terms};
 use crate::worker::COUNTS;
-use crate::{Config, LoadError, ModelInfo, dropped, embed, outlet};
-
-/// How long a worker may take to end when it is told to: about one step, which on a slow
-/// machine takes seconds. Then it is cut off.
-const STOP_GRACE: Duration = Duration::from_secs(20);
+use crate::{Config, Footprint, LoadError, ModelInfo, Residence, Room, dropped, embed, outlet};
 
 /// Times that a call is given to a worker: one that kills its second worker, too, is
 /// probably what they died of.
 const ATTEMPTS: usize = 2;
 
-/// A model that answers calls. Cheap to clone; when the last clone is dropped, calls still
-/// running are ended and the model is unloaded.
+/// What is to be served, and how.
+#[derive(Debug, Clone, Copy)]
+pub struct ModelSpec<'a> {
+    /// The model's file.
+    pub path: &'a Path,
+    /// The name it is served by.
+    pub name: &'a str,
+    /// How it is run.
+    pub config: &'a Config,
+    /// When it is in memory.
+    pub residence: Residence,
+    /// What is known of its need for memory.
+    pub footprint: Footprint,
+}
+
+/// A model that answers calls: in memory, or loaded when it is called. Cheap to clone;
+/// when the last clone is dropped, calls still running are ended and the model is unloaded.
 #[derive(Clone)]
 pub struct Engine(Arc<Inner>);
 
 struct Inner {
-    ready: Ready,
     name: Arc<str>,
     desk: Arc<Desk>,
     admission: Arc<Semaphore>,
@@ -45,7 +55,7 @@ struct Inner {
 /// What an engine is doing and has done since it was loaded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stats {
-    /// It can answer.
+    /// It can answer, though it may have to be loaded first.
     pub ready: bool,
     /// Calls that hold a slot.
     pub busy: u64,
@@ -69,6 +79,8 @@ pub struct Stats {
     pub restored_tokens: u64,
     /// Cells of the KV cache in use, those kept for later calls included.
     pub cells: u64,
+    /// Times it was loaded.
+    pub loads: u64,
     /// Times its worker died.
     pub restarts: u64,
 }
@@ -80,55 +92,59 @@ impl Engine {
     /// # Errors
     /// Why the model cannot be served; see [`LoadError`].
     pub fn load(path: &Path, name: &str, config: Config) -> Result<Self, LoadError> {
-        Self::start(Source::Threads, path, name, &config, |_| ())
+        let (residence, footprint) = (Residence::default(), Footprint::default());
+        let spec = ModelSpec { path, name, config: &config, residence, footprint };
+        let engine = Self::start(Source::Threads, spec, &Room::default())?;
+        engine.wake()?;
+        Ok(engine)
     }
 
-    /// Loads the model file at `path` in a process of its own, to be served as `name`.
+    /// Serves a model in a process of its own, in a `room` that it shares with others. It
+    /// is asleep until it is called, or [woken](Self::wake).
     /// `command` starts a program that calls [`run_worker`](crate::run_worker); it is
-    /// started again whenever it dies. `progress` hears how much of the model is loaded,
-    /// 0 to 1. Blocks until the model can answer: call it from `spawn_blocking`.
+    /// started again whenever it dies.
     ///
     /// # Errors
-    /// Why the model cannot be served; see [`LoadError`].
-    pub fn spawn(
-        command: Command,
-        path: &Path,
-        name: &str,
-        config: &Config,
-        progress: impl Fn(f32) + Send + Sync + 'static,
-    ) -> Result<Self, LoadError> {
-        Self::start(Source::Process(command), path, name, config, progress)
+    /// A setting is out of range, or there is no thread for it; see [`LoadError`].
+    pub fn spawn(command: Command, spec: ModelSpec<'_>, room: &Room) -> Result<Self, LoadError> {
+        Self::start(Source::Process(command), spec, room)
     }
 
-    fn start(
-        source: Source,
-        path: &Path,
-        name: &str,
-        config: &Config,
-        progress: impl Fn(f32) + Send + Sync + 'static,
-    ) -> Result<Self, LoadError> {
+    pub(crate) fn start(source: Source, spec: ModelSpec<'_>, room: &Room) -> Result<Self, LoadError> {
+        let ModelSpec { path, name, config, residence, footprint } = spec;
         config.check()?;
         let settings = serde_json::to_string(config).map_err(|error| LoadError::Worker(error.to_string()))?;
         // Where the worker runs need not be where this does.
         let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         let open = Order::Open { version: VERSION, path, name: name.to_owned(), config: settings };
-        let desk = Arc::new(Desk::new(outlet::window(config.event_buffer)));
-        let supervisor =
-            Supervisor { source, open, name: name.to_owned(), desk: Arc::clone(&desk), progress };
-        let ((loaded, outcome), (ended, end)) = (sync_channel(1), sync_channel(1));
+        let terms = Terms {
+            name: name.into(),
+            window: outlet::window(config.event_buffer),
+            queue_timeout: Duration::from_millis(config.queue_timeout_ms),
+            keep_alive: residence.keep_alive(),
+            silence: Duration::from_millis(config.silent_worker_ms),
+        };
+        let desk = Arc::new(Desk::new(terms, room.clone()));
+        let supervisor = Supervisor {
+            source,
+            open,
+            config: config.clone(),
+            residence,
+            footprint,
+            room: room.clone(),
+            desk: Arc::clone(&desk),
+        };
+        let (ended, end) = sync_channel(1);
         let thread = std::thread::Builder::new()
             .name(format!("engine {name}"))
             .spawn(move || {
-                supervisor.run(&loaded);
+                supervisor.run();
                 drop(ended);
             })
             .map_err(LoadError::Thread)?;
-        let gone = || LoadError::Worker("its supervisor ended".to_owned());
-        let ready: Ready = outcome.recv().unwrap_or_else(|_| Err(gone()))?;
         let places = config.slots as usize + config.queue;
         Ok(Self(Arc::new(Inner {
             name: name.into(),
-            ready,
             desk,
             admission: Arc::new(Semaphore::new(places)),
             counting: Arc::new(Semaphore::new(COUNTS)),
@@ -137,9 +153,24 @@ impl Engine {
         })))
     }
 
-    /// What is known of the model.
-    pub fn model(&self) -> &ModelInfo {
-        &self.0.ready.info
+    /// Loads the model, if it is not loaded and there is room for it beside those that are;
+    /// `false`: there is none, and it is loaded when it is called. Blocks until it can
+    /// answer: call it from `spawn_blocking`.
+    ///
+    /// # Errors
+    /// Why the model cannot be served; see [`LoadError`].
+    pub fn wake(&self) -> Result<bool, LoadError> {
+        self.0.desk.load()
+    }
+
+    /// What is known of the model; `None`: it was never loaded.
+    pub fn model(&self) -> Option<ModelInfo> {
+        self.0.desk.known().map(|ready| ready.info.clone())
+    }
+
+    /// What became of it, in words: "asleep", "loading (43 %)", "ready" …
+    pub fn state(&self) -> String {
+        self.0.desk.phase()
     }
 
     /// What it is doing.
@@ -159,6 +190,7 @@ impl Engine {
             reused_tokens: figures.reused,
             restored_tokens: figures.restored,
             cells: figures.cells,
+            loads: self.0.desk.loads(),
             restarts: self.0.desk.restarts(),
         }
     }
@@ -169,12 +201,13 @@ impl Engine {
     /// # Errors
     /// As of any call: overload, overflow of the context, shutdown.
     pub async fn continue_greedily(&self, text: &str, max_tokens: usize) -> Result<EventStream, Failure> {
-        self.0.must_chat()?;
+        let permit = self.0.admit()?;
+        self.0.must_chat(&*self.0.desk.ready().await?)?;
         let question = Question::Continue { text: text.into(), max_tokens: max_tokens as u64 };
-        answer(&self.0.desk, &question, self.0.admit()?).await
+        answer(&self.0.desk, &question, permit).await
     }
 
-    /// Whether it can answer now.
+    /// Whether it can answer now, though it may have to be loaded first.
     pub fn is_alive(&self) -> bool {
         self.not_ready().is_none()
     }
@@ -200,42 +233,26 @@ impl Engine {
 impl Service for Engine {
     async fn call(&self, call: Call) -> Result<Reply, Failure> {
         let inner = &*self.0;
-        let dropped = match (call.operation, inner.embeds()) {
+        // Places first: those that wait for the model to be loaded are bounded, too.
+        let permits = inner.places(&call).await?;
+        let ready = inner.desk.ready().await?;
+        let dropped = match (call.operation, ready.embeds()) {
             (Operation::Embed, true) => embed::dropped(call.embed()?),
-            (Operation::Chat | Operation::CountTokens, false) => {
-                dropped::read(call.chat()?, inner.ready.thinks)
-            }
+            (Operation::Chat | Operation::CountTokens, false) => dropped::read(call.chat()?, ready.thinks),
             _ => Vec::new(),
         };
         call.accept(&dropped)?;
         let priority = call.priority()?;
-        let events = match call.operation {
-            Operation::Chat => {
-                inner.must_chat()?;
-                call.chat()?.leave_home_with_choices()?;
-                inner.chat(call).await?
+        if call.operation == Operation::Embed {
+            if !ready.embeds() {
+                return Err(embeds_not(&inner.name));
             }
-            Operation::CountTokens => {
-                inner.must_chat()?;
-                call.chat()?.leave_home_with_choices()?;
-                // Counting takes no place of the model's: it only waits for its turn.
-                let permit = Arc::clone(&inner.counting).acquire_owned().await;
-                answer(&inner.desk, &Question::Count(call), permit.map_err(Failure::internal)?).await?
-            }
-            Operation::Embed => {
-                if !inner.embeds() {
-                    return Err(embeds_not(&inner.name));
-                }
-                call.embed()?.leave_home()?;
-                answer(&inner.desk, &Question::Embed(call), inner.admit()?).await?
-            }
-            Operation::Rerank => {
-                return Err(Failure::unsupported(format!(
-                    "the model {} does not order documents; ask a rerank model at a provider",
-                    inner.name
-                )));
-            }
-        };
+            call.embed()?.leave_home()?;
+        } else {
+            inner.must_chat(&ready)?;
+            call.chat()?.leave_home_with_choices()?;
+        }
+        let events = inner.answer(&call, permits).await?;
         Ok(Reply {
             priority,
             form: Form::Events,
@@ -254,17 +271,41 @@ impl fmt::Debug for Engine {
 }
 
 impl Inner {
-    /// One answer to a conversation, or as many as it asks for.
-    async fn chat(&self, call: Call) -> Result<EventStream, Failure> {
-        let wanted = call.chat()?.choices;
-        if wanted <= 1 {
-            return answer(&self.desk, &Question::Chat { call, choice: 0 }, self.admit()?).await;
-        }
+    /// The places a call takes: one for each of the answers it asks for, all or none, since
+    /// a few of them alone would be no answer. A count of tokens takes none of the model's:
+    /// it only waits for its turn.
+    async fn places(&self, call: &Call) -> Result<Vec<OwnedSemaphorePermit>, Failure> {
+        let wanted = match call.operation {
+            Operation::Chat => call.chat()?.choices.max(1),
+            Operation::Embed => 1,
+            Operation::CountTokens => {
+                let permit = Arc::clone(&self.counting).acquire_owned().await;
+                return Ok(vec![permit.map_err(Failure::internal)?]);
+            }
+            Operation::Rerank => return Err(ranks_not(&self.name)),
+        };
         choices::check(wanted, self.places)?;
-        // All or none: a few of them alone would be no answer.
-        let permits = (0..wanted).map(|_| self.admit()).collect::<Result<Vec<_>, Failure>>()?;
+        (0..wanted).map(|_| self.admit()).collect()
+    }
+
+    /// As many answers as the call has places, in one stream.
+    async fn answer(
+        &self,
+        call: &Call,
+        mut permits: Vec<OwnedSemaphorePermit>,
+    ) -> Result<EventStream, Failure> {
+        let question = |choice| match call.operation {
+            Operation::Embed => Question::Embed(call.clone()),
+            Operation::CountTokens => Question::Count(call.clone()),
+            _ => Question::Chat { call: call.clone(), choice },
+        };
+        if permits.len() == 1
+            && let Some(permit) = permits.pop()
+        {
+            return answer(&self.desk, &question(0), permit).await;
+        }
         let answers = (0..).zip(permits).map(|(choice, permit)| {
-            let (desk, question) = (Arc::clone(&self.desk), Question::Chat { call: call.clone(), choice });
+            let (desk, question) = (Arc::clone(&self.desk), question(choice));
             async move { answer(&desk, &question, permit).await }
         });
         Ok(Box::pin(Choices::begin(answers).await?))
@@ -274,12 +315,8 @@ impl Inner {
         Arc::clone(&self.admission).try_acquire_owned().map_err(|_| overloaded(self.desk.refuse()))
     }
 
-    fn embeds(&self) -> bool {
-        self.ready.info.embedding_length.is_some()
-    }
-
-    fn must_chat(&self) -> Result<(), Failure> {
-        if self.embeds() { Err(embeds_only(&self.name)) } else { Ok(()) }
+    fn must_chat(&self, ready: &Ready) -> Result<(), Failure> {
+        if ready.embeds() { Err(embeds_only(&self.name)) } else { Ok(()) }
     }
 
     fn shutdown(&self) {
@@ -324,6 +361,13 @@ async fn answer(
 pub(crate) fn overloaded(wait: Duration) -> Failure {
     let message = format!("the model's queue is full; try again in {} s", wait.as_secs());
     Failure::new(ErrorKind::Overloaded, message).with_retry(Retry::After(wait))
+}
+
+/// Documents were to be put in order.
+fn ranks_not(name: &str) -> Failure {
+    Failure::unsupported(format!(
+        "the model {name} does not order documents; ask a rerank model at a provider"
+    ))
 }
 
 /// A conversation was sent to an embedding model.

@@ -52,6 +52,20 @@ pub enum LoadError {
         /// What is wrong with it.
         reason: String,
     },
+    /// There never will be room for it.
+    #[error(
+        "it needs about {need_mib} MiB of memory, and models have {limit_mib} MiB \
+         (engine.memory_mib), {pinned_mib} of them pinned by others; raise that, lower \
+         engine.context_tokens or engine.saved_mib, or serve a smaller model"
+    )]
+    Room {
+        /// What it takes, as far as its file tells.
+        need_mib: u64,
+        /// What all models may take.
+        limit_mib: u64,
+        /// What others have of it and never give back.
+        pinned_mib: u64,
+    },
     /// No thread could be started.
     #[error("cannot start the model's thread: {0}")]
     Thread(#[serde(with = "in_words")] std::io::Error),

@@ -4,8 +4,9 @@
 //! stream of events. The model is behind a socket, in a worker of its own: a process under
 //! `outcrop serve`, threads for tests and tools. On the way of one call:
 //!
-//! 1. `supervisor`: the gateway's side of the socket. Keeps a worker running, gives it
-//!    calls and brings their items back; when it dies, sends calls to the next one.
+//! 1. `supervisor`: the gateway's side of the socket. Loads the model when it is called,
+//!    unloads it when others need the memory; keeps a worker running, gives it calls and
+//!    brings their items back; when it dies, sends calls to the next one.
 //! 2. `protocol`: what the two say to each other. `worker`: the other side, and its sandbox.
 //! 3. `request`: in the worker, the conversation is checked, written out by the model's
 //!    own chat template (`template/`, `tools/`) and cut into tokens; its constraints are
@@ -35,6 +36,7 @@ mod output;
 mod protocol;
 mod reply;
 mod request;
+mod residence;
 mod sampler;
 mod scheduler;
 mod supervisor;
@@ -45,7 +47,9 @@ mod vocabulary;
 mod worker;
 
 pub use config::{Config, EmbeddingDefaults, SamplingDefaults, Sharing};
-pub use engine::{Engine, Stats};
+pub use engine::{Engine, ModelSpec, Stats};
 pub use error::LoadError;
 pub use model::ModelInfo;
+pub use residence::{Footprint, Load, Residence};
+pub use supervisor::Room;
 pub use worker::{WorkerError, run as run_worker};

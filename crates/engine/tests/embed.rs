@@ -190,7 +190,7 @@ async fn purposes_and_cuts_a_model_was_trained_for() {
     config.embedding.query_prefix = "query: ".into();
     config.embedding.least_dimensions = Some(128);
     let trained = Engine::load(&embedding_model_path(), "trained", config).unwrap();
-    assert_eq!(trained.model().embedding_length, Some(384));
+    assert_eq!(trained.model().unwrap().embedding_length, Some(384));
     let query = Embed { purpose: Some(message::EmbedPurpose::Query), ..texts(["What is E?"]) };
     let (asked, _) = embed(&trained, query).await.unwrap();
     let (written, _) = embed(&embedder(), texts(["query: What is E?"])).await.unwrap();

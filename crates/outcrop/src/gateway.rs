@@ -8,13 +8,13 @@ mod upstreams;
 mod worker;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use catalog::Catalog;
-use engine::Engine;
+use engine::Room;
 use platform::responses::Responses;
 use platform::route::{Route, Targets};
-use server::{Auth, Gateway};
+use server::{Auth, Gateway, Ready};
 
 use crate::config::{Config, Home};
 use crate::exit::Exit;
@@ -28,7 +28,8 @@ pub(crate) struct Parts {
     route: Route,
     hosted: Vec<Hosted>,
     local: Vec<LocalModel>,
-    engines: Mutex<BTreeMap<String, Engine>>,
+    /// The memory that local models share.
+    room: Room,
     aliases: BTreeMap<String, String>,
 }
 
@@ -51,28 +52,33 @@ pub(crate) fn check(config: &Config, home: &Home) -> Result<Report, Exit> {
 
 impl Parts {
     /// Reads everything the configuration names, and routes local models to an answer
-    /// that says they are still loading. Nothing is loaded yet.
+    /// that says they are still being fetched. Nothing is opened yet.
     pub(crate) fn new(config: &Config, home: &Home) -> Result<Self, Exit> {
         let catalog = Catalog::load(home.path()).map_err(Exit::usage)?;
         let parts = Self {
             route: Route::new(Targets::default()),
             hosted: upstreams::open(config)?,
             local: models::find(config, home, &catalog)?,
-            engines: Mutex::default(),
+            room: Room::new(config.memory_bytes()),
             aliases: config.aliases.clone(),
         };
         parts.publish()?;
         Ok(parts)
     }
 
-    /// Fetches and loads the local models, one after the other; each can be called as
-    /// soon as it is loaded. Blocks.
+    /// Opens the local models that are here, fetches the others, and loads those that are to
+    /// be loaded at the start, one after the other. What is open can be called. Blocks.
     pub(crate) fn load(&self, config: &Config, home: &Home) -> Result<(), Exit> {
         let catalog = Catalog::load(home.path()).map_err(Exit::usage)?;
         for model in &self.local {
-            let engine = model.load(config, home, &catalog)?;
-            self.engines.lock().unwrap_or_else(PoisonError::into_inner).insert(model.id.clone(), engine);
-            self.publish()?;
+            model.open_if_here(config, home, &catalog, &self.room)?;
+        }
+        self.publish()?;
+        for model in &self.local {
+            if model.fetch(config, home, &catalog, &self.room)? {
+                self.publish()?;
+            }
+            model.settle()?;
         }
         Ok(())
     }
@@ -85,17 +91,16 @@ impl Parts {
             service: platform::stack::build(self.route.clone()),
             auth,
             cards: Arc::new(move || route.cards()),
-            readiness: Arc::new(move || parts.not_ready()),
+            readiness: Arc::new(move || parts.ready()),
             responses,
         }
     }
 
     /// Routes every name to what answers it now.
     fn publish(&self) -> Result<(), Exit> {
-        let engines = self.engines.lock().unwrap_or_else(PoisonError::into_inner);
         let mut targets = Targets::default();
         for model in &self.local {
-            targets.add(model.target(engines.get(&model.id))).map_err(Exit::usage)?;
+            targets.add(model.target()).map_err(Exit::usage)?;
         }
         for hosted in &self.hosted {
             hosted.route(&mut targets)?;
@@ -122,12 +127,10 @@ impl Parts {
         self.route.cards().iter().map(|card| card.id.to_string()).collect()
     }
 
-    fn not_ready(&self) -> Vec<String> {
-        let engines = self.engines.lock().unwrap_or_else(PoisonError::into_inner);
-        let state = |model: &LocalModel| match engines.get(&model.id) {
-            None => Some(format!("model {} is loading ({} %)", model.id, model.loaded_percent())),
-            Some(engine) => engine.not_ready().map(|why| format!("model {} {why}", model.id)),
-        };
-        self.local.iter().filter_map(state).collect()
+    fn ready(&self) -> Ready {
+        Ready {
+            waiting_for: self.local.iter().filter_map(LocalModel::not_ready).collect(),
+            models: self.local.iter().map(|model| (model.id.clone(), model.state())).collect(),
+        }
     }
 }

@@ -10,8 +10,18 @@ use platform::responses::Responses;
 /// The models known now.
 pub type Cards = Arc<dyn Fn() -> Arc<[ModelCard]> + Send + Sync>;
 
-/// What is not ready yet, in words; empty when calls can be answered.
-pub type Readiness = Arc<dyn Fn() -> Vec<String> + Send + Sync>;
+/// What `/readyz` tells now.
+pub type Readiness = Arc<dyn Fn() -> Ready + Send + Sync>;
+
+/// Whether calls can be answered.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Ready {
+    /// What is not ready yet, in words; empty when calls can be answered.
+    pub waiting_for: Vec<String>,
+    /// Models served here, and the state of each in words. One that is asleep is ready: it
+    /// is loaded when it is called.
+    pub models: Vec<(String, String)>,
+}
 
 /// Everything [`serve`](crate::serve) needs to answer requests. Cheap to clone.
 #[derive(Clone)]

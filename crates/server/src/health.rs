@@ -8,7 +8,7 @@ use message::{Dialect, RequestId};
 use serde_json::json;
 
 use crate::body::ResponseBody;
-use crate::gateway::Gateway;
+use crate::gateway::{Gateway, Ready};
 use crate::phase::Phase;
 use crate::refuse;
 
@@ -55,12 +55,16 @@ pub(crate) fn answer(
 }
 
 fn ready(gateway: &Gateway, phase: Phase) -> (StatusCode, serde_json::Value) {
-    let mut waiting = (gateway.readiness)();
+    let Ready { mut waiting_for, models } = (gateway.readiness)();
     if phase > Phase::Serving {
-        waiting.push("shutting down".to_owned());
+        waiting_for.push("shutting down".to_owned());
     }
-    match waiting.as_slice() {
-        [] => (StatusCode::OK, json!({"status": "ready"})),
-        waiting => (StatusCode::SERVICE_UNAVAILABLE, json!({"status": "not ready", "waiting_for": waiting})),
+    let models: serde_json::Map<_, _> = models.into_iter().map(|(id, state)| (id, state.into())).collect();
+    match waiting_for.as_slice() {
+        [] => (StatusCode::OK, json!({"status": "ready", "models": models})),
+        waiting => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            json!({"status": "not ready", "waiting_for": waiting, "models": models}),
+        ),
     }
 }

@@ -39,6 +39,6 @@ pub mod tls;
 mod vitals;
 
 pub use config::Config;
-pub use gateway::{Auth, Cards, Gateway, KeyRing, Readiness};
+pub use gateway::{Auth, Cards, Gateway, KeyRing, Readiness, Ready};
 pub use phase::{Phase, Shutdown, Trigger, signals};
 pub use serve::{Listeners, ServeError, serve};

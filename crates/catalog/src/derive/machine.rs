@@ -46,7 +46,7 @@ impl Machine {
         Self {
             avx2,
             cores: thread::available_parallelism().map_or(1, |cores| cores.get()),
-            memory_bytes: memory(),
+            memory_bytes: memory_bytes(),
         }
     }
 
@@ -86,8 +86,9 @@ pub(super) fn is_slow(kind: TensorType) -> bool {
     SLOW_ON_X86.contains(&kind)
 }
 
-/// Bytes of memory for this process: the machine's, or what its group may have.
-fn memory() -> Option<u64> {
+/// Bytes of memory for this process: the machine's, or what its group may have; `None`:
+/// not known on this system.
+pub fn memory_bytes() -> Option<u64> {
     let group =
         fs::read_to_string("/sys/fs/cgroup/memory.max").ok().and_then(|text| text.trim().parse().ok());
     let machine = fs::read_to_string("/proc/meminfo").ok().and_then(|text| {

@@ -31,6 +31,7 @@ use crate::{Action, Digest, LocalModel, Progress, PullError, Record, Settings, S
 use machine::Machine;
 use rewrite::Rewrite;
 
+pub use machine::memory_bytes;
 pub(crate) use rewrite::DERIVED_FROM;
 
 /// What is wanted.

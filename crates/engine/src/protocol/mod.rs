@@ -20,7 +20,7 @@ pub(crate) use said::Said;
 use crate::{LoadError, ModelInfo};
 
 /// Raised with every change of a frame's form.
-pub(crate) const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 2;
 
 /// What the gateway tells a worker.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -111,6 +111,13 @@ pub(crate) struct Ready {
     pub(crate) info: ModelInfo,
     /// It was taught to think before it answers.
     pub(crate) thinks: bool,
+}
+
+impl Ready {
+    /// It makes embeddings, and does nothing else.
+    pub(crate) fn embeds(&self) -> bool {
+        self.info.embedding_length.is_some()
+    }
 }
 
 /// What is told of a call.

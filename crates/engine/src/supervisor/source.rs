@@ -61,6 +61,14 @@ impl Source {
 }
 
 impl Life {
+    /// The process, if it has one of its own.
+    pub(super) fn process(&self) -> Option<u32> {
+        match self {
+            Self::Threads(_) => None,
+            Self::Process(child) => Some(child.id()),
+        }
+    }
+
     /// Waits for the worker to be gone, with force if need be, and tells how it ended.
     pub(super) fn end(self) -> String {
         match self {

@@ -6,7 +6,7 @@ use crate::chat::client::{Client, Options};
 use crate::chat::screen;
 use crate::chat::session::Session;
 use crate::cli;
-use crate::config::{Config, Home};
+use crate::config::{Config, Home, Served};
 use crate::exit::{Code, Exit, Outcome};
 use crate::gateway;
 
@@ -57,7 +57,8 @@ async fn chat(arguments: cli::Chat) -> Outcome {
 /// A server for this conversation only: any free port, no key.
 async fn start_here(arguments: &cli::Chat, home: &Home) -> Result<gateway::Local, Exit> {
     let mut config = Config::default();
-    config.models.push(arguments.model.clone().unwrap_or_else(|| catalog::DEFAULT_MODEL.to_owned()));
-    eprintln!("no server at {}: loading {} here", arguments.url, config.models[0]);
+    let model = arguments.model.as_deref().unwrap_or(catalog::DEFAULT_MODEL);
+    config.models.push(Served::named(model));
+    eprintln!("no server at {}: loading {model} here", arguments.url);
     gateway::Local::start(config, home).await
 }

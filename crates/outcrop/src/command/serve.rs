@@ -62,7 +62,7 @@ async fn serve(arguments: cli::Serve) -> Outcome {
 fn configure(arguments: &cli::Serve) -> Result<Config, Exit> {
     let mut config = Config::load(arguments.source.config.as_deref())?;
     if !arguments.models.is_empty() {
-        config.models.clone_from(&arguments.models);
+        config.serve_only(&arguments.models);
     }
     if let Some(address) = arguments.listen {
         config.server.listen = address;

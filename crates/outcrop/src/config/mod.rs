@@ -6,6 +6,7 @@
 //! model on loopback.
 
 mod home;
+mod served;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -14,18 +15,24 @@ use catalog::DEFAULT_MODEL;
 use serde::Deserialize;
 
 pub(crate) use home::Home;
+pub(crate) use served::Served;
 
 use crate::exit::Exit;
 
 /// The file looked for in the current folder.
 const FILE_NAME: &str = "outcrop.toml";
 
+/// Models run on a GPU.
+const GPU: bool =
+    cfg!(any(feature = "cuda", feature = "rocm", feature = "metal", feature = "vulkan", feature = "opencl"));
+
 /// Everything a configuration can say.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Config {
-    /// Models served here: catalog ids or GGUF files (relative to the configuration file).
-    pub(crate) models: Vec<String>,
+    /// Models served here: catalog ids or GGUF files (relative to the configuration file),
+    /// and when each is in memory.
+    pub(crate) models: Vec<Served>,
     /// Where to listen, and the limits of the front door.
     pub(crate) server: server::Config,
     /// Which file of a model is served here.
@@ -58,14 +65,20 @@ impl Config {
     /// Whether files derived for this machine are made and served. They are made for its
     /// processor: a build for a GPU has nothing of them.
     pub(crate) fn derives(&self) -> bool {
-        const GPU: bool = cfg!(any(
-            feature = "cuda",
-            feature = "rocm",
-            feature = "metal",
-            feature = "vulkan",
-            feature = "opencl"
-        ));
         self.quantization == Quantization::Fastest && !GPU
+    }
+
+    /// Memory for all local models together, in bytes; `None`: no limit. A tenth is left to
+    /// the gateway, the system and what is not counted. What a GPU has is not known here.
+    pub(crate) fn memory_bytes(&self) -> Option<u64> {
+        let machine = || catalog::memory_bytes().filter(|_| !GPU).map(|bytes| bytes / 10 * 9);
+        self.engine.memory_mib.map(|mib| mib.saturating_mul(1 << 20)).or_else(machine)
+    }
+
+    /// Serves these models only, each as the file says, if it names it.
+    pub(crate) fn serve_only(&mut self, models: &[String]) {
+        let said = |name: &String| self.models.iter().find(|served| served.model == *name).cloned();
+        self.models = models.iter().map(|name| said(name).unwrap_or_else(|| Served::named(name))).collect();
     }
 
     /// Reads the file named, or `./outcrop.toml` if there is one, or nothing.
@@ -94,7 +107,7 @@ impl Config {
     /// With nothing to serve named, the default model is served.
     fn with_default_model(mut self) -> Self {
         if self.models.is_empty() && self.providers.is_empty() {
-            self.models.push(DEFAULT_MODEL.to_owned());
+            self.models.push(Served::named(DEFAULT_MODEL));
         }
         self
     }
@@ -140,7 +153,7 @@ impl Config {
 
     fn local_ids(&self) -> impl Iterator<Item = String> {
         let default = (self.models.is_empty() && self.providers.is_empty()).then(|| DEFAULT_MODEL.to_owned());
-        self.models.iter().map(|named| Self::local_id(named)).chain(default)
+        self.models.iter().map(|served| Self::local_id(&served.model)).chain(default)
     }
 
     /// The folder that relative model files are meant from.
@@ -157,7 +170,7 @@ mod tests {
     fn an_empty_file_serves_the_default_model_on_loopback() {
         let config = Config::parse("").unwrap().with_default_model();
         assert!(config.server.listen.ip().is_loopback() && config.server.tls_listen.ip().is_loopback());
-        assert_eq!(config.models, [DEFAULT_MODEL]);
+        assert_eq!(config.models, [Served::named(DEFAULT_MODEL)]);
     }
 
     #[test]
@@ -174,6 +187,37 @@ mod tests {
     fn unknown_keys_are_errors_with_their_place() {
         let error = Config::parse("[server]\nlissten = \"127.0.0.1:1\"").unwrap_err();
         assert!(error.contains("lissten") && error.contains("line 2"), "{error}");
+    }
+
+    #[test]
+    fn a_model_is_a_name_or_a_table() {
+        let text = r#"models = ["a", { model = "b", load = "demand", keep_alive_s = 5 }, { model = "c", pinned = true }]"#;
+        let mut config = Config::parse(text).unwrap();
+        let residence = |n: usize| config.models[n].residence;
+        assert_eq!(residence(0), engine::Residence::default());
+        assert_eq!((residence(1).load, residence(1).keep_alive_s), (engine::Load::Demand, Some(5)));
+        assert!(residence(2).pinned && residence(2).load == engine::Load::Start);
+        assert_eq!(config.local_ids().collect::<Vec<_>>(), ["a", "b", "c"]);
+        config.serve_only(&["c".to_owned(), "d".to_owned()]);
+        assert!(config.models[0].residence.pinned && !config.models[1].residence.pinned);
+        for (table, told) in [
+            (r#"{ model = "b", lod = "demand" }"#, "lod"),
+            (r#"{ load = "demand" }"#, "model"),
+            (r#"{ model = "b", load = "later" }"#, "later"),
+            (r#"{ model = "b", pinned = true, keep_alive_s = 5 }"#, "keep_alive_s"),
+            ("5", "a model's name"),
+        ] {
+            let error = Config::parse(&format!("models = [{table}]")).unwrap_err();
+            assert!(error.contains(told) && error.contains("line 1"), "{error}");
+        }
+    }
+
+    #[test]
+    fn memory_is_what_is_said_or_most_of_what_there_is() {
+        let config = Config::parse("[engine]\nmemory_mib = 3").unwrap();
+        assert_eq!(config.memory_bytes(), Some(3 << 20));
+        let most = Config::default().memory_bytes();
+        assert_eq!(most, catalog::memory_bytes().filter(|_| !GPU).map(|bytes| bytes / 10 * 9));
     }
 
     #[test]

@@ -1,22 +1,23 @@
-//! Local models: found in the catalog or the file system, fetched if need be, loaded.
+//! Local models: found in the catalog or the file system, fetched if need be, opened, and
+//! loaded when the server starts or a call comes.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use catalog::{Catalog, Request, Settings};
-use engine::Engine;
+use engine::{Engine, Footprint, Load, ModelSpec, Residence, Room};
 use message::{BoxService, Call, ErrorKind, Failure, ModelCard, Retry, Service, service_fn};
 use platform::route::Target;
 
 use crate::command::{models, pull};
-use crate::config::{Config, Home};
+use crate::config::{Config, Home, Served};
 use crate::exit::{Code, Exit};
 use crate::gateway::worker;
 
-/// What a client is told to wait while a model loads, before it asks again.
-const LOADING_RETRY: Duration = Duration::from_secs(2);
+/// What a client is told to wait while a model is fetched, before it asks again.
+const FETCHING_RETRY: Duration = Duration::from_secs(2);
 
 /// A model to be served here.
 pub(crate) struct LocalModel {
@@ -27,30 +28,45 @@ pub(crate) struct LocalModel {
     /// The file, if it is here.
     pub(crate) path: Option<PathBuf>,
     context_length: Option<u64>,
-    /// How much of it is loaded, in hundredths.
-    loaded: Arc<AtomicU8>,
+    residence: Residence,
+    /// What answers, since the file is here.
+    opened: OnceLock<Opened>,
+    /// What is to be done with it at the start is done.
+    settled: AtomicBool,
+}
+
+/// A model whose file is here.
+struct Opened {
+    engine: Engine,
+    path: PathBuf,
+    /// Tokens that one call may use, as its file tells.
+    context_length: Option<u64>,
 }
 
 /// Finds every model the configuration names: a GGUF file, or an id that is here or
 /// can be fetched.
 pub(super) fn find(config: &Config, home: &Home, catalog: &Catalog) -> Result<Vec<LocalModel>, Exit> {
-    config.models.iter().map(|named| find_one(named, config, home, catalog)).collect()
+    config.models.iter().map(|served| find_one(served, config, home, catalog)).collect()
 }
 
-fn find_one(named: &str, config: &Config, home: &Home, catalog: &Catalog) -> Result<LocalModel, Exit> {
+fn find_one(served: &Served, config: &Config, home: &Home, catalog: &Catalog) -> Result<LocalModel, Exit> {
+    let Served { model: named, residence } = served;
+    let found = |id: String, name: String, path: Option<PathBuf>, context_length: Option<u64>| LocalModel {
+        id,
+        name,
+        path,
+        context_length,
+        residence: *residence,
+        opened: OnceLock::new(),
+        settled: AtomicBool::new(false),
+    };
     if Config::is_file_name(named) {
         let path = config.folder().join(named);
         if !path.is_file() {
             return Err(Exit::new(Code::NotFound, format!("there is no model file {}", path.display())));
         }
         let id = Config::local_id(named);
-        return Ok(LocalModel {
-            name: id.clone(),
-            id,
-            path: Some(path),
-            context_length: None,
-            loaded: Arc::default(),
-        });
+        return Ok(found(id.clone(), id, Some(path), None));
     }
     let known = catalog.get(named);
     let path = file(named, config, home);
@@ -58,13 +74,9 @@ fn find_one(named: &str, config: &Config, home: &Home, catalog: &Catalog) -> Res
         // Says which names are near, for a typing error.
         Request::parse(named, catalog).map_err(pull::fail)?;
     }
-    Ok(LocalModel {
-        id: named.to_owned(),
-        name: known.map_or_else(|| named.to_owned(), |model| model.name.clone()),
-        path,
-        context_length: known.map(|model| u64::from(model.context_length)),
-        loaded: Arc::default(),
-    })
+    let name = known.map_or_else(|| named.clone(), |model| model.name.clone());
+    let context_length = known.map(|model| u64::from(model.context_length));
+    Ok(found(named.clone(), name, path, context_length))
 }
 
 /// The file of a model that is here.
@@ -74,48 +86,110 @@ fn file(id: &str, config: &Config, home: &Home) -> Option<PathBuf> {
 }
 
 impl LocalModel {
-    /// Fetches the file if it is not here, and loads it. Blocks.
-    pub(super) fn load(&self, config: &Config, home: &Home, catalog: &Catalog) -> Result<Engine, Exit> {
-        let path = match &self.path {
-            Some(path) => path.clone(),
-            None => {
-                let request = Request::parse(&self.id, catalog).map_err(pull::fail)?;
-                let settings = Settings::from_env();
-                let pulled = pull::fetch(&request, home, &settings)?;
-                let derived =
-                    config.derives().then(|| models::after_pull(&pulled.id, home, &settings)).flatten();
-                derived.unwrap_or(pulled).path
+    /// Opens it if its file is here: from then on calls wait while it is loaded.
+    pub(super) fn open_if_here(
+        &self,
+        config: &Config,
+        home: &Home,
+        catalog: &Catalog,
+        room: &Room,
+    ) -> Result<(), Exit> {
+        self.path.as_ref().map_or(Ok(()), |path| self.open(path.clone(), config, home, catalog, room))
+    }
+
+    /// Fetches it if it is not opened yet. Whether it was; blocks.
+    pub(super) fn fetch(
+        &self,
+        config: &Config,
+        home: &Home,
+        catalog: &Catalog,
+        room: &Room,
+    ) -> Result<bool, Exit> {
+        if self.opened.get().is_some() {
+            return Ok(false);
+        }
+        let request = Request::parse(&self.id, catalog).map_err(pull::fail)?;
+        let settings = Settings::from_env();
+        let pulled = pull::fetch(&request, home, &settings)?;
+        let derived = config.derives().then(|| models::after_pull(&pulled.id, home, &settings)).flatten();
+        self.open(derived.unwrap_or(pulled).path, config, home, catalog, room)?;
+        Ok(true)
+    }
+
+    fn open(
+        &self,
+        path: PathBuf,
+        config: &Config,
+        home: &Home,
+        catalog: &Catalog,
+        room: &Room,
+    ) -> Result<(), Exit> {
+        // What its head does not tell is learnt when it is loaded.
+        let head = catalog::details(&home.models(), catalog, &path.to_string_lossy()).ok();
+        let footprint = head.as_ref().map_or_else(Footprint::default, |head| Footprint {
+            file_bytes: head.size_bytes,
+            bytes_per_1000_tokens: head.memory.as_ref().map_or(0, |memory| memory.bytes_per_1000_tokens),
+        });
+        let config = &config.engine;
+        let spec = ModelSpec { path: &path, name: &self.id, config, residence: self.residence, footprint };
+        let engine =
+            Engine::spawn(worker::command()?, spec, room).map_err(|error| self.cannot(&path, error))?;
+        let context_length = head.and_then(|head| head.context_length);
+        let context_length = context_length.map(|tokens| tokens.min(config.context_tokens.into()));
+        // Once: whoever opens it found it closed, and one thread does.
+        let _ = self.opened.set(Opened { engine, path, context_length });
+        Ok(())
+    }
+
+    /// Does what is to be done with it at the start: loads it, unless it is to wait for a
+    /// call or there is no room for it. Blocks.
+    pub(super) fn settle(&self) -> Result<(), Exit> {
+        if let (Load::Start, Some(opened)) = (self.residence.load, self.opened.get()) {
+            tracing::info!(model = self.id, path = %opened.path.display(), "loading");
+            if !opened.engine.wake().map_err(|error| self.cannot(&opened.path, error))? {
+                tracing::info!(
+                    model = self.id,
+                    "not loaded: those before it have the memory (engine.memory_mib); a call will load it"
+                );
             }
+        }
+        self.settled.store(true, Ordering::Release);
+        Ok(())
+    }
+
+    fn cannot(&self, path: &Path, error: engine::LoadError) -> Exit {
+        Exit::failed(format!("cannot load {} from {}: {error}", self.id, path.display()))
+    }
+
+    /// What became of it, in words.
+    pub(super) fn state(&self) -> String {
+        self.opened.get().map_or_else(|| "being fetched".to_owned(), |opened| opened.engine.state())
+    }
+
+    /// Why the server is not ready because of it; `None`: it is. Asleep is ready.
+    pub(super) fn not_ready(&self) -> Option<String> {
+        let why = match self.opened.get() {
+            Some(opened) if self.settled.load(Ordering::Acquire) => opened.engine.not_ready()?,
+            _ => format!("is {}", self.state()),
         };
-        tracing::info!(model = self.id, path = %path.display(), "loading");
-        let loaded = Arc::clone(&self.loaded);
-        let progress = move |done: f32| loaded.store((done * 100.0) as u8, Ordering::Relaxed);
-        Engine::spawn(worker::command()?, &path, &self.id, &config.engine, progress).map_err(|error| {
-            Exit::failed(format!("cannot load {} from {}: {error}", self.id, path.display()))
-        })
+        Some(format!("model {} {why}", self.id))
     }
 
-    /// How much of it is loaded, in hundredths.
-    pub(super) fn loaded_percent(&self) -> u8 {
-        self.loaded.load(Ordering::Relaxed)
-    }
-
-    /// Where calls for it go: the engine, or until it is loaded an answer that says so.
-    pub(super) fn target(&self, engine: Option<&Engine>) -> Target {
+    /// Where calls for it go: the engine, or until it is here an answer that says so.
+    pub(super) fn target(&self) -> Target {
+        let opened = self.opened.get();
         let card = ModelCard {
             id: self.id.as_str().into(),
             name: self.name.clone(),
             provider: "local".to_owned(),
             created_s: self.path.as_deref().and_then(modified_s).unwrap_or_else(now_s),
-            context_length: engine
-                .map(|engine| u64::from(engine.model().max_call_tokens))
-                .or(self.context_length),
+            context_length: opened.and_then(|opened| opened.context_length).or(self.context_length),
             images: false,
             alias_of: Vec::new(),
         };
-        let service = match engine {
-            Some(engine) => BoxService::new(told(engine.clone())),
-            None => BoxService::new(loading(&self.id)),
+        let service = match opened {
+            Some(opened) => BoxService::new(told(opened.engine.clone())),
+            None => BoxService::new(fetching(&self.id)),
         };
         Target { service, card }
     }
@@ -129,10 +203,9 @@ fn told(engine: Engine) -> impl Service {
     })
 }
 
-fn loading(id: &str) -> impl Service {
-    let failure =
-        Failure::new(ErrorKind::Unavailable, format!("model {id} is still loading; ask again in a moment"))
-            .with_retry(Retry::After(LOADING_RETRY));
+fn fetching(id: &str) -> impl Service {
+    let message = format!("model {id} is still being fetched; ask again in a moment");
+    let failure = Failure::new(ErrorKind::Unavailable, message).with_retry(Retry::After(FETCHING_RETRY));
     service_fn(move |_| std::future::ready(Err(failure.clone())))
 }
 

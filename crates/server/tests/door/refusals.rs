@@ -6,7 +6,7 @@ use http::Request;
 use http_body_util::Full;
 use message::{ErrorKind, Failure};
 use serde_json::Value;
-use server::{Auth, Config, Gateway, Listeners, ServeError, Trigger};
+use server::{Auth, Config, Gateway, Listeners, Ready, ServeError, Trigger};
 
 #[tokio::test]
 async fn health_needs_no_key() {
@@ -32,7 +32,10 @@ async fn readyz_says_what_is_missing() {
         service: hello(),
         auth: Auth::Dev,
         cards: std::sync::Arc::new(|| std::sync::Arc::from([])),
-        readiness: std::sync::Arc::new(|| vec!["model `m` is loading".to_owned()]),
+        readiness: std::sync::Arc::new(|| Ready {
+            waiting_for: vec!["model `m` is loading".to_owned()],
+            models: vec![("n".to_owned(), "asleep".to_owned())],
+        }),
         responses: None,
     };
     let (_trigger, shutdown) = Trigger::new();
@@ -41,6 +44,7 @@ async fn readyz_says_what_is_missing() {
     let (status, _, body) = read(h1(address, request).await).await;
     assert_eq!(status, 503);
     assert!(body.contains("model `m` is loading"), "{body}");
+    assert!(body.contains(r#""models":{"n":"asleep"}"#), "{body}");
 }
 
 #[tokio::test]
@@ -191,7 +195,7 @@ async fn dev_mode_refuses_addresses_others_can_reach() {
         service: hello(),
         auth: Auth::Dev,
         cards: std::sync::Arc::new(|| std::sync::Arc::from([])),
-        readiness: std::sync::Arc::new(Vec::new),
+        readiness: std::sync::Arc::new(Ready::default),
         responses: None,
     };
     let (_trigger, shutdown) = Trigger::new();

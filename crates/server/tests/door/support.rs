@@ -16,7 +16,7 @@ use message::{
     AuthFault, BlockHead, BoxService, Call, Delta, Event, EventStream, Failure, FinishReason, Form,
     ModelCard, Principal, Reply, Secret, Usage, service_fn,
 };
-use server::{Auth, Config, Gateway, KeyRing, Listeners, Phase, ServeError, Trigger, serve};
+use server::{Auth, Config, Gateway, KeyRing, Listeners, Phase, Ready, ServeError, Trigger, serve};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
@@ -88,7 +88,7 @@ async fn start_in(
         false => None,
     };
     let cards = Arc::new(move || Arc::clone(&cards));
-    let gateway = Gateway { service, auth, cards, readiness: Arc::new(Vec::new), responses };
+    let gateway = Gateway { service, auth, cards, readiness: Arc::new(Ready::default), responses };
     let (trigger, shutdown) = Trigger::new();
     let task = tokio::spawn(serve(config, listeners, gateway, shutdown));
     Running { clear, tls, trigger, task, folder }
