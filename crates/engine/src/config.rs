@@ -18,8 +18,8 @@ pub struct Config {
     /// Tokens the model can hold in mind at once, shared by all calls (the cells of the
     /// KV cache). One call may use at most this or the model's own context length.
     pub context_tokens: u32,
-    /// Most calls decoding at once, 1 to 255 (llama.cpp has 256 sequences, and one saves
-    /// and restores).
+    /// Most calls decoding at once, 1 to 254 (llama.cpp has 256 sequences, and the engine
+    /// needs two for itself).
     pub slots: u32,
     /// Most calls waiting for a slot; one more is told to come again later.
     pub queue: usize,
@@ -108,7 +108,7 @@ impl Config {
             Err(LoadError::Config { name: name.to_owned(), reason: reason.to_owned() })
         };
         match self {
-            Self { slots: 0 | 256.., .. } => wrong("slots", "must be between 1 and 255"),
+            Self { slots: 0 | 255.., .. } => wrong("slots", "must be between 1 and 254"),
             Self { context_tokens: 0, .. } => wrong("context_tokens", "must be above 0"),
             Self { prefill_tokens: 0 | 8193.., .. } => wrong("prefill_tokens", "must be between 1 and 8192"),
             Self { step_ms: 0, .. } => wrong("step_ms", "must be above 0"),
@@ -129,10 +129,18 @@ impl Config {
 
 impl Config {
     /// Sequences of the KV cache: one for each running call, and some for the texts that
-    /// are kept; llama.cpp has 256, and one is needed to save and restore.
+    /// are kept; llama.cpp has 256, of which one saves and restores and one
+    /// holds what nobody does.
     pub(crate) fn sequences(&self) -> u32 {
         const KEPT: u32 = 64;
-        (self.slots + KEPT).min(MAX_SEQUENCES - 1)
+        (self.slots + KEPT).min(MAX_SEQUENCES - 2)
+    }
+
+    /// Cells of the KV cache beyond `context_tokens`, for those that nobody holds any more:
+    /// there are always enough of them then to be worth moving others over them. A
+    /// multiple of 256, as llama.cpp's caches are.
+    pub(crate) fn spare_tokens(&self) -> u32 {
+        (self.context_tokens / 8).next_multiple_of(256)
     }
 }
 

@@ -68,7 +68,8 @@ impl Footprint {
 
     /// Weights and context: the cells of the KV cache are made at once, for all calls.
     fn known(&self, config: &Config) -> u64 {
-        let context = self.bytes_per_1000_tokens.saturating_mul(config.context_tokens.into()) / 1000;
+        let tokens = u64::from(config.context_tokens) + u64::from(config.spare_tokens());
+        let context = self.bytes_per_1000_tokens.saturating_mul(tokens) / 1000;
         self.file_bytes.saturating_add(context)
     }
 
@@ -100,9 +101,9 @@ mod tests {
     fn a_need_is_weights_context_saved_prompts_and_the_rest() {
         let config = Config { context_tokens: 2000, saved_mib: 1, ..Config::default() };
         let chats = Footprint { file_bytes: 500, bytes_per_1000_tokens: 10 };
-        assert_eq!(chats.estimate(&config), 500 + 20 + (1 << 20) + BESIDE_BYTES);
+        assert_eq!(chats.estimate(&config), 500 + 22 + (1 << 20) + BESIDE_BYTES);
         assert_eq!(chats.measured(&config, 900), 900 + (1 << 20));
-        assert_eq!(chats.measured(&config, 100), 520 + (1 << 20), "never less than is known");
+        assert_eq!(chats.measured(&config, 100), 522 + (1 << 20), "never less than is known");
         let embeds = Footprint { file_bytes: 500, ..Footprint::default() };
         assert_eq!(embeds.estimate(&config), 500 + BESIDE_BYTES);
     }

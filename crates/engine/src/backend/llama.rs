@@ -16,6 +16,7 @@ use llama_cpp_2::model::LlamaModel;
 use llama_cpp_2::model::params::LlamaModelParams;
 use llama_cpp_2::token::LlamaToken;
 
+use super::cells::{Cells, Group};
 use super::pieces::pieces;
 use super::{Backend, BatchToken, Positions, SequenceId, StepError, log, threads};
 use crate::tools::MARKS;
@@ -208,6 +209,12 @@ pub(crate) struct Llama<'m> {
     shares: bool,
     /// A sequence of no call, through which parts of others are saved and restored.
     passage: SequenceId,
+    /// One for the cells that nobody holds, until others are moved over them.
+    attic: SequenceId,
+    /// Who holds which cell, where that is looked after.
+    cells: Option<Cells>,
+    /// How many cells may be held: the others are for those that nobody does.
+    context_tokens: usize,
     exact: bool,
     /// Logits of all pieces of the last step but the last one, which the context holds:
     /// the places in the batch, and the logits one after the other.
@@ -223,11 +230,13 @@ impl<'m> Llama<'m> {
         let threads = config.threads.unwrap_or_else(threads::default_threads);
         let threads = i32::try_from(threads).unwrap_or(i32::MAX);
         let step_tokens = step_tokens(config);
+        let shares = model.remembers_tokens();
+        let spare = if shares && !GPU { config.spare_tokens() } else { 0 };
         let params = LlamaContextParams::default()
-            .with_n_ctx(NonZeroU32::new(config.context_tokens))
+            .with_n_ctx(NonZeroU32::new(config.context_tokens + spare))
             .with_n_batch(step_tokens)
             .with_n_ubatch(step_tokens.min(MICRO_BATCH))
-            .with_n_seq_max(config.sequences() + 1)
+            .with_n_seq_max(config.sequences() + 2)
             .with_n_threads(threads)
             .with_n_threads_batch(threads)
             // Without it each sequence would own a fixed share of the cache.
@@ -239,15 +248,83 @@ impl<'m> Llama<'m> {
             reason: log::last_error(),
         })?;
         let batch = LlamaBatch::new(step_tokens as usize, 1);
+        let size = context.n_ctx() as usize;
         Ok(Self {
             context,
             batch,
-            shares: model.remembers_tokens(),
+            shares,
             passage: config.sequences(),
+            attic: config.sequences() + 1,
+            cells: (spare > 0).then(|| Cells::new(size)),
+            context_tokens: size - spare as usize,
             exact: config.exact,
             early: Default::default(),
             last: 0,
         })
+    }
+
+    /// Lets so many new cells follow the last one, if there is room at all.
+    fn make_room(&mut self, cells: usize) -> Result<(), StepError> {
+        match &self.cells {
+            Some(held) if held.wasteful() || (held.dead() > 0 && !held.fit(cells)) => self.compact(),
+            _ => Ok(()),
+        }
+    }
+
+    /// Moves cells over those that nobody holds.
+    fn compact(&mut self) -> Result<(), StepError> {
+        self.free(self.attic, 0..u32::MAX);
+        let groups = self.cells.as_mut().map(Cells::compact).unwrap_or_default();
+        for Group { holders, positions } in groups {
+            let state = self.bytes(holders[0], positions.clone()).ok_or(StepError::Failed(-3))?;
+            for &holder in &holders {
+                self.free(holder, positions.clone());
+            }
+            if !self.bring_back(&state) {
+                return Err(StepError::Failed(-3));
+            }
+            for &holder in &holders {
+                self.share(self.passage, holder, positions.clone());
+            }
+            self.free(self.passage, 0..u32::MAX);
+        }
+        Ok(())
+    }
+
+    /// Takes a stretch out of a sequence; what nobody else holds is free.
+    fn free(&mut self, sequence: SequenceId, positions: Positions) {
+        let end = Some(positions.end).filter(|&end| end != u32::MAX);
+        // Part of a sequence can always be removed where `shares` holds, and the whole
+        // of it anywhere.
+        let _ = self.context.clear_kv_cache_seq(Some(sequence), Some(positions.start), end);
+    }
+
+    fn share(&mut self, from: SequenceId, to: SequenceId, positions: Positions) {
+        let (from, to) = (from.cast_signed(), to.cast_signed());
+        // Fails only for positions beyond i32, which no context holds.
+        let end = i32::try_from(positions.end).ok().map(i32::cast_unsigned);
+        let _ = self.context.copy_kv_cache_seq(from, to, Some(positions.start), end);
+    }
+
+    /// A stretch of a sequence as bytes.
+    fn bytes(&mut self, sequence: SequenceId, positions: Positions) -> Option<Vec<u8>> {
+        let whole = LlamaStateSeqFlags::empty();
+        self.share(sequence, self.passage, positions);
+        let passage = self.passage.cast_signed();
+        let mut state = vec![0; self.context.state_seq_get_size_ext(passage, whole)];
+        // SAFETY: the buffer is as large as llama.cpp has just said that the state is, and
+        // nothing was computed in between.
+        let written = unsafe { self.context.state_seq_get_data_ext(state.as_mut_ptr(), passage, whole) };
+        self.free(self.passage, 0..u32::MAX);
+        (written == state.len()).then_some(state)
+    }
+
+    /// Puts such bytes into new cells, held by the passage.
+    fn bring_back(&mut self, state: &[u8]) -> bool {
+        let (passage, whole) = (self.passage.cast_signed(), LlamaStateSeqFlags::empty());
+        // SAFETY: the bytes come from `bytes` of a context of the same model and shape:
+        // they are kept in memory that nobody else writes to.
+        unsafe { self.context.state_seq_set_data_ext(state, passage, whole) }
     }
 
     /// Computes a piece of a step.
@@ -264,7 +341,11 @@ impl<'m> Llama<'m> {
             DecodeError::NoKvCacheSlot => StepError::NoRoom,
             DecodeError::NTokensZero => StepError::Failed(-1),
             DecodeError::Unknown(code) => StepError::Failed(code),
-        })
+        })?;
+        if let Some(cells) = &mut self.cells {
+            piece.iter().for_each(|entry| cells.push(entry.sequence, entry.position));
+        }
+        Ok(())
     }
 
     /// Keeps the logits of a piece that began there, before the next one takes their place.
@@ -288,15 +369,17 @@ const MICRO_BATCH: u32 = 512;
 /// The most tokens one step can hold: a prefill chunk and one token of every slot. Not less
 /// than there are sequences: llama.cpp asserts that a batch could hold a token of each.
 fn step_tokens(config: &Config) -> u32 {
-    (config.prefill_tokens + config.slots).max(config.sequences() + 1)
+    (config.prefill_tokens + config.slots).max(config.sequences() + 2)
 }
 
 impl Backend for Llama<'_> {
     fn cells(&self) -> usize {
-        self.context.n_ctx() as usize
+        self.context_tokens
     }
 
     fn step(&mut self, batch: &[BatchToken]) -> Result<Duration, StepError> {
+        // Not a part of the time that a step like this takes.
+        self.make_room(batch.len())?;
         let began = Instant::now();
         let pieces = if GPU { std::iter::once(0..batch.len()).collect() } else { pieces(batch, self.exact) };
         self.early.0.clear();
@@ -329,8 +412,7 @@ impl Backend for Llama<'_> {
     }
 
     fn release(&mut self, sequence: SequenceId) {
-        // Removing a whole sequence always succeeds.
-        let _ = self.context.clear_kv_cache_seq(Some(sequence), None, None);
+        self.remove(sequence, 0..u32::MAX);
     }
 
     fn shares(&self) -> bool {
@@ -338,38 +420,40 @@ impl Backend for Llama<'_> {
     }
 
     fn copy(&mut self, from: SequenceId, to: SequenceId, positions: Positions) {
-        let (from, to) = (from.cast_signed(), to.cast_signed());
-        // Fails only for positions beyond i32, which no context holds.
-        let _ = self.context.copy_kv_cache_seq(from, to, Some(positions.start), Some(positions.end));
+        if let Some(cells) = &mut self.cells {
+            cells.copy(from, to, &positions);
+        }
+        self.share(from, to, positions);
     }
 
     fn remove(&mut self, sequence: SequenceId, positions: Positions) {
-        let end = Some(positions.end).filter(|&end| end != u32::MAX);
-        // Part of a sequence can always be removed where `shares` holds.
-        let _ = self.context.clear_kv_cache_seq(Some(sequence), Some(positions.start), end);
+        if self.cells.is_some() {
+            // They stay in use, or new tokens would be put there.
+            self.share(sequence, self.attic, positions.clone());
+        }
+        self.free(sequence, positions.clone());
+        if let Some(cells) = &mut self.cells {
+            cells.remove(sequence, &positions);
+            if cells.all_dead() {
+                cells.clear();
+                self.free(self.attic, 0..u32::MAX);
+            }
+        }
     }
 
     fn save(&mut self, sequence: SequenceId, positions: Positions) -> Option<Vec<u8>> {
-        let whole = LlamaStateSeqFlags::empty();
-        self.copy(sequence, self.passage, positions);
-        let passage = self.passage.cast_signed();
-        let mut state = vec![0; self.context.state_seq_get_size_ext(passage, whole)];
-        // SAFETY: the buffer is as large as llama.cpp has just said that the state is, and
-        // nothing was computed in between.
-        let written = unsafe { self.context.state_seq_get_data_ext(state.as_mut_ptr(), passage, whole) };
-        self.release(self.passage);
-        (written == state.len()).then_some(state)
+        self.bytes(sequence, positions)
     }
 
     fn restore(&mut self, sequence: SequenceId, positions: Positions, state: &[u8]) -> bool {
-        let (passage, whole) = (self.passage.cast_signed(), LlamaStateSeqFlags::empty());
-        // SAFETY: the bytes come from `save` of a context of the same model and shape:
-        // they are kept in memory that nobody else writes to.
-        let restored = unsafe { self.context.state_seq_set_data_ext(state, passage, whole) };
+        let restored = self.make_room(positions.len()).is_ok() && self.bring_back(state);
         if restored {
-            self.copy(self.passage, sequence, positions);
+            self.share(self.passage, sequence, positions.clone());
+            if let Some(cells) = &mut self.cells {
+                positions.for_each(|position| cells.push(sequence, position));
+            }
         }
-        self.release(self.passage);
+        self.free(self.passage, 0..u32::MAX);
         restored
     }
 }

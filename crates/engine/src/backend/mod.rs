@@ -3,6 +3,7 @@
 //! The only folder that names `llama_cpp_2`. The scheduler knows only [`Backend`],
 //! so that its tests drive a scripted one.
 
+mod cells;
 mod llama;
 mod log;
 mod pieces;
