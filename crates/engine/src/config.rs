@@ -28,7 +28,7 @@ pub struct Config {
     pub prefill_tokens: u32,
     /// The time between two tokens of an answer, in milliseconds, that a step keeps to by
     /// taking less of the prompts that others send. `None`: twice the time of a step
-    /// without any, as it was measured here.
+    /// without any, as it was measured here, or 30 if that is more.
     pub inter_token_ms: Option<u32>,
     /// The longest step while nobody waits for a next token, in milliseconds. A step cannot
     /// be interrupted: this is how long a new call waits, and a cancelled one lingers.

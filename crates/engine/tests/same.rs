@@ -1,12 +1,12 @@
 //! A greedy answer is the same whatever the engine does around it: chunks of the prompt,
 //! other calls in the batch, a beginning from the prefix cache, one restored from memory.
 //!
-//! Prompts of 64 tokens and more are computed in tiles if `exact` is not set; they are
-//! compared, too. Six prompts, or as many as `OUTCROP_SAME_PROMPTS` says (there are fifty). In chunks and
-//! from the prefix cache answers are the same to the last token. Not always where a call
-//! finds the cells free that others have left: attention sums a text's cells in the order in
-//! which they lie in the cache, and from there on the rounding of activations to 8 bits
-//! differs. Then the test wants to see that the two tokens were nearly as likely.
+//! All of them to the last token, on a CPU: rows of a batch are computed as if they stood
+//! alone, and a text's cells lie in the order of its tokens (`backend/cells.rs`). Only
+//! prompts of 64 tokens and more that are computed in tiles (`exact` is not set) may be
+//! answered otherwise; then the test wants to see that the two tokens were nearly as likely.
+//!
+//! Six prompts, or as many as `OUTCROP_SAME_PROMPTS` says (there are fifty).
 
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a panic here is the report")]
 
@@ -19,8 +19,8 @@ use support::{chat, config, events, model_path};
 
 /// Tokens of each answer.
 const TOKENS: u64 = 24;
-/// Log-probabilities closer than this have been seen to change places for want of nothing
-/// but another order of cells (SmolLM2 Q4_1; up to 0.32).
+/// Log-probabilities closer than this have been seen to change places for nothing but
+/// another order of the same sums (SmolLM2 Q4_1; up to 0.32).
 const ROUNDING: f32 = 0.5;
 
 const BEGINNING: &str = "The harbour town lay between two hills, and everybody who lived there knew the \

@@ -16,7 +16,7 @@ use super::{Positions, SequenceId};
 
 /// Dead cells cost a little of every step, since attention looks whether they are meant:
 /// they may be as many as this, or half of those alive.
-const DEAD: usize = 512;
+const DEAD: usize = if cfg!(test) { 32 } else { 512 };
 
 /// Cells moved at once, so that the room for it is bounded.
 const MOVED: usize = 512;
@@ -56,7 +56,7 @@ impl Cells {
 
     /// Whether so many new cells follow the last one.
     pub(super) fn fit(&self, cells: usize) -> bool {
-        self.cells.len() + cells <= self.size
+        self.in_use() + cells <= self.size
     }
 
     /// Whether it is worth the while to move cells.
@@ -64,9 +64,14 @@ impl Cells {
         self.dead() > DEAD.max(self.alive / 2)
     }
 
-    /// Cells in use that nobody holds.
+    /// Cells from the first to the last, held or not.
+    pub(super) fn in_use(&self) -> usize {
+        self.cells.len()
+    }
+
+    /// Those of them that nobody holds.
     pub(super) fn dead(&self) -> usize {
-        self.cells.len() - self.alive
+        self.in_use() - self.alive
     }
 
     /// Nobody holds any: they can all be free.

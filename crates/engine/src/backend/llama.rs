@@ -271,6 +271,12 @@ impl<'m> Llama<'m> {
         }
     }
 
+    /// From the first to the last, dead ones among them.
+    #[cfg(test)]
+    pub(super) fn cells_in_use(&self) -> usize {
+        self.cells.as_ref().map_or(0, Cells::in_use)
+    }
+
     /// Moves cells over those that nobody holds.
     fn compact(&mut self) -> Result<(), StepError> {
         self.free(self.attic, 0..u32::MAX);

@@ -162,3 +162,38 @@ fn what_is_copied_saved_and_restored_is_the_same_text() {
     eprintln!("the other way round: {reversed}; without its first block: {without}");
     assert!(without > 3.0 * reversed, "{without} against {reversed}");
 }
+
+#[test]
+fn no_bit_changes_with_what_is_computed_and_forgotten_around_a_text() {
+    let config = Config { threads: Some(1), context_tokens: 1024, slots: 8, ..Config::default() };
+    let model = LoadedModel::open(&model::model_path(), &config, |_| ()).unwrap();
+    let tokens = text(&model);
+    let mut llama = Llama::new(&model, &config).unwrap();
+    let expected: Vec<Vec<f32>> = (40..tokens.len())
+        .map(|last| compute(&mut llama, 0, &tokens[..=last], if last == 40 { 0 } else { last }))
+        .collect();
+    llama.release(0);
+
+    // Eight texts begin and end at different times; now and then one shares a beginning.
+    let mut lengths = [0usize; 8];
+    let mut moved = 0;
+    for turn in 0..300 {
+        let sequence = (turn * 5 + turn / 7) % 8;
+        if lengths[sequence] == tokens.len() {
+            llama.release(sequence as u32);
+            lengths[sequence] = 0;
+        } else if lengths[sequence] == 0 && turn % 3 == 0 {
+            let from = (sequence + 3) % 8;
+            lengths[sequence] = lengths[from].min(32);
+            llama.copy(from as u32, sequence as u32, 0..lengths[sequence] as u32);
+        }
+        let start = lengths[sequence];
+        let end = if start < 40 { 41 } else { (start + 1 + turn % 2).min(tokens.len()) };
+        let cells = llama.cells_in_use();
+        let logits = compute(&mut llama, sequence as u32, &tokens[..end], start);
+        moved += usize::from(llama.cells_in_use() < cells);
+        assert!(logits == expected[end - 41], "turn {turn}, text {sequence} at {end}");
+        lengths[sequence] = end;
+    }
+    assert!(moved > 1, "{moved}");
+}

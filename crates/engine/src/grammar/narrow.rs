@@ -81,6 +81,7 @@ fn close(schema: &mut Value) {
     }
     if may_be(fields, "number") || may_be(fields, "integer") {
         bound(fields);
+        leave_out_ends(fields);
     }
     for key in ["properties", "patternProperties", "$defs", "definitions"] {
         if let Some(Value::Object(named)) = fields.get_mut(key) {
@@ -112,6 +113,30 @@ fn bound(fields: &mut Map<String, Value>) {
     }
 }
 
+/// llguidance 1.7 takes a whole number for greater than itself if the other bound is less
+/// than one away (`0` of 0 < x < 0.1), and the same below zero. So such a bound moves
+/// inwards, by a thousandth of what is between the two.
+fn leave_out_ends(fields: &mut Map<String, Value>) {
+    let ends = [
+        ("exclusiveMinimum", "minimum", ["maximum", "exclusiveMaximum"], 1.0),
+        ("exclusiveMaximum", "maximum", ["minimum", "exclusiveMinimum"], -1.0),
+    ];
+    for (exclusive, inclusive, others, sign) in ends {
+        let number = |name: &str| fields.get(name).and_then(Value::as_f64).map(|number| number * sign);
+        let other = others.iter().filter_map(|name| number(name)).reduce(f64::min);
+        if let (Some(end), Some(other)) = (number(exclusive), other)
+            && end >= 0.0
+            && other.trunc() == end
+            && other > end
+        {
+            let inside = end + (other - end) / 1000.0;
+            let bound = number(inclusive).map_or(inside, |said| said.max(inside));
+            fields.remove(exclusive);
+            fields.insert(inclusive.to_owned(), json!(bound * sign));
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -137,6 +162,21 @@ mod tests {
         assert_eq!(narrowed["$defs"][ANY]["minimum"], -LARGEST);
         let beyond = json!({ "type": "number", "minimum": 1e300 });
         assert!(narrow(Some(&beyond)).get("maximum").is_none());
+    }
+
+    #[test]
+    fn ends_that_do_not_belong_are_left_out() {
+        let narrowed = |schema: Value| {
+            let mut schema = schema;
+            leave_out_ends(schema.as_object_mut().unwrap());
+            schema
+        };
+        let near = json!({ "exclusiveMinimum": 2, "maximum": 2.5 });
+        assert_eq!(narrowed(near), json!({ "minimum": 2.0005, "maximum": 2.5 }));
+        let below = json!({ "exclusiveMaximum": 0, "minimum": -0.5 });
+        assert_eq!(narrowed(below), json!({ "maximum": -0.0005, "minimum": -0.5 }));
+        let far = json!({ "exclusiveMinimum": 2, "maximum": 3 });
+        assert_eq!(narrowed(far.clone()), far);
     }
 
     #[test]

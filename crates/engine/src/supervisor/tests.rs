@@ -351,8 +351,8 @@ async fn who_finds_no_room_is_told_what_fills_it_and_leaves_the_line() {
     assert_eq!((busy.phase().as_str(), kept.phase().as_str()), ("ready", "ready"));
 }
 
-#[test]
-fn at_the_start_nobody_has_to_go() {
+#[tokio::test]
+async fn at_the_start_nobody_has_to_go() {
     let room = Room::new(Some(100));
     let (first, _lease, _theirs) = tenant(&room, "first", Wish { bytes: 80, pinned: false });
     let second = Arc::new(Desk::new(terms("second"), room.clone()));

@@ -16,6 +16,9 @@ use line::Line;
 /// Without a target, a step may take this many times what it takes without a prompt: two,
 /// less what it takes to choose tokens and what varies from step to step.
 const WITHOUT_TARGET: f64 = 1.75;
+/// Without a target, a step may always take this long: thirty tokens a second are more than
+/// anybody reads, and to wait for a prompt that goes in smaller bites is noticed.
+const UNNOTICED_S: f64 = 0.030;
 /// How many times longer than it should a step may be that nobody waits for, if it takes
 /// that for a stretch to be a long one.
 const LENIENCE: f64 = 2.0;
@@ -111,10 +114,11 @@ impl Pace {
         let alone = decoding == 0;
         let (seconds, tokens) = match self.decode.known() {
             _ if alone => (self.longest.as_secs_f64() - self.decode.at(0.0), most),
-            false => (f64::INFINITY, most.min(1)),
+            false => (f64::INFINITY, 0),
             true => {
                 let without = self.decode.at(decoding as f64);
-                let target = self.target.map_or(without * WITHOUT_TARGET, |target| target.as_secs_f64());
+                let or_else = (without * WITHOUT_TARGET).max(UNNOTICED_S);
+                let target = self.target.map_or(or_else, |target| target.as_secs_f64());
                 // Those who decode do, whatever was asked.
                 let seconds = target.max(without) - self.decode.at(0.0);
                 (seconds, if self.loud < QUIET_EVERY { most } else { 0 })

@@ -109,8 +109,8 @@ fn what_a_step_costs_without_prompts_is_looked_at_again() {
 #[test]
 fn the_first_step_tries_something() {
     let pace = Pace::new(None, seconds(0.5));
-    assert_eq!(pace.budget(4, 512).prompt(0, 1000), 1);
     assert_eq!(pace.budget(0, 512).prompt(0, 1000), FIRST);
+    assert_eq!(pace.budget(4, 512).prompt(0, 1000), 0, "what answers cost alone is seen first");
     assert!(pace.budget(4, 512).decode());
 }
 
@@ -121,4 +121,13 @@ fn time_that_is_used_up_is_used_up() {
     assert!(budget.prompt(0, 1000) > 0);
     assert!(!budget.decode(), "who is owed more may take it all");
     assert_eq!(budget.prompt(0, 1000), 0);
+}
+
+#[test]
+fn beside_one_that_decodes_a_prompt_takes_what_nobody_notices() {
+    let mut pace = CORE.known(None);
+    let steps = CORE.serve(&mut pace, 1, 400);
+    let longest = steps.iter().map(|(_, took)| *took).max().unwrap();
+    assert!(longest < seconds(UNNOTICED_S * 1.2), "{longest:?}");
+    assert!(steps.len() < 200, "{} steps", steps.len());
 }
