@@ -65,32 +65,46 @@ async def shared(server):
     return figures
 
 
-async def stall(server):
-    """The gaps of eight running streams, before and while a prompt of 4,000 tokens comes."""
-    stop = asyncio.Event()
-    story = "Tell a very long story about item number"
-    calls = [ask(server, f"{story} {n}: a", 1500, stop=stop, ignore_eos=True) for n in range(8)]
-    streams = [asyncio.create_task(call) for call in calls]
-    await asyncio.sleep(12)
-    began = time.monotonic()
-    long = await ask(server, prose(2, 3950), 2)
-    ended = time.monotonic()
-    stop.set()
-    answers = await asyncio.gather(*streams)
-    quiet, loud = [], []
-    for answer in answers:
-        for earlier, later in zip(answer.times, answer.times[1:]):
-            if began <= earlier and later <= ended:
-                loud.append(later - earlier)
-            elif answer.times[0] + 4 < later < began:
-                quiet.append(later - earlier)
+async def stall(server, tokens=700):
+    """The gaps of eight running streams while a prompt of 4,000 tokens comes, and the gaps at
+    the same places of the same streams without it: longer answers take longer to go on."""
+
+    async def streams(prompt):
+        story = "Tell a very long story about item number"
+        calls = [ask(server, f"{story} {n}: a", tokens, ignore_eos=True) for n in range(8)]
+        running = [asyncio.create_task(call) for call in calls]
+        await asyncio.sleep(5)
+        began, long = time.monotonic(), None
+        if prompt:
+            long = asyncio.create_task(ask(server, prose(2, 3950), 2))
+        answers = await asyncio.gather(*running)
+        ended = time.monotonic()
+        # The prompt is not waited for: it goes on without the streams.
+        if long and long.done():
+            ended = began + long.result().first
+        if long:
+            long.cancel()
+            await asyncio.gather(long, return_exceptions=True)
+        pairs = [list(zip(answer.times, answer.times[1:])) for answer in answers]
+        inside = [[n for n, (a, b) in enumerate(gaps) if began <= a and b <= ended] for gaps in pairs]
+        return pairs, inside, ended - began
+
+    quiet, _, _ = await streams(prompt=False)
+    loud, inside, lasted = await streams(prompt=True)
+
+    def gaps(pairs):
+        return [b - a for one, places in zip(pairs, inside) for a, b in (one[n] for n in places if n < len(one))]
+
+    without, beside = gaps(quiet), gaps(loud)
     return {
-        "p95 gap without, s": percentile(quiet, 0.95),
-        "p95 gap with, s": percentile(loud, 0.95),
-        "longest gap with, s": max(loud),
-        "p95 with / without": percentile(loud, 0.95) / percentile(quiet, 0.95),
-        "its prompt tokens": long.usage["prompt_tokens"],
-        "its first token, s": long.first,
+        "p50 gap without, s": percentile(without, 0.5),
+        "p50 gap with, s": percentile(beside, 0.5),
+        "p95 gap without, s": percentile(without, 0.95),
+        "p95 gap with, s": percentile(beside, 0.95),
+        "longest gap with, s": max(beside),
+        "p95 with / without": percentile(beside, 0.95) / percentile(without, 0.95),
+        "gaps compared": len(beside),
+        "the prompt was there for, s": lasted,
     }
 
 

@@ -37,6 +37,8 @@ pub(crate) enum Command {
     Pull(Pull),
     /// List the catalog and what is here; show, derive and convert models
     Models(Models),
+    /// Measure a model on this machine: reading, answering, memory
+    Bench(Bench),
     /// Create, list and revoke keys
     Keys(Keys),
     /// List providers of hosted models, and test the way to one
@@ -59,7 +61,7 @@ impl Command {
                 !matches!(models.action, Some(ModelsAction::Derive(_) | ModelsAction::Convert(_)))
             }
             Self::Providers(providers) => matches!(providers.action, ProvidersAction::List { .. }),
-            Self::Serve(_) | Self::Chat(_) | Self::Pull(_) | Self::Worker => false,
+            Self::Serve(_) | Self::Chat(_) | Self::Pull(_) | Self::Bench(_) | Self::Worker => false,
         }
     }
 }
@@ -124,6 +126,45 @@ pub(crate) struct Chat {
     /// Randomness; 0 always takes the likeliest token
     #[arg(long, short)]
     pub(crate) temperature: Option<f32>,
+}
+
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  outcrop bench
+  outcrop bench qwen3-0.6b --streams 1,4,16 --prompt 2048
+  outcrop bench ./my-model.gguf --json > before.json
+
+The model runs in a worker, with the [engine] settings of the configuration. Nothing else
+should run meanwhile. Limits of the machine are measured first: answers of one call are
+bounded by how fast memory is read, prompts and many calls by how fast matrices are
+multiplied.")]
+pub(crate) struct Bench {
+    /// A model that is here (`outcrop models`), or a GGUF file
+    #[arg(value_name = "ID|FILE", default_value = catalog::DEFAULT_MODEL)]
+    pub(crate) model: String,
+    #[command(flatten)]
+    pub(crate) source: ConfigSource,
+    /// Threads of computation [default: as configured, else the physical cores]
+    #[arg(long, value_name = "N", value_parser = positive())]
+    pub(crate) threads: Option<usize>,
+    /// How many calls are answered at once, one measurement each
+    #[arg(long, value_name = "N,…", value_delimiter = ',', default_values_t = [1, 8, 32], value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) streams: Vec<u32>,
+    /// Tokens of each answer
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = positive())]
+    pub(crate) tokens: usize,
+    /// Tokens, about, of the prompt that is read, and of the beginning that calls share
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = positive())]
+    pub(crate) prompt: usize,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+fn positive() -> impl clap::builder::TypedValueParser<Value = usize> {
+    use clap::builder::TypedValueParser;
+    clap::value_parser!(u32).range(1..).map(|number| number as usize)
 }
 
 #[derive(Args)]

@@ -20,7 +20,7 @@ use crate::config::{Config, Home};
 use crate::exit::Exit;
 
 pub(crate) use local::Local;
-pub(crate) use models::LocalModel;
+pub(crate) use models::{LocalModel, alone};
 use upstreams::Hosted;
 
 /// Everything that answers calls.

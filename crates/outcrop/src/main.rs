@@ -3,6 +3,7 @@
 
 #![allow(clippy::print_stdout, clippy::print_stderr)] // a command line prints
 
+mod bench;
 mod chat;
 mod cli;
 mod command;
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
         Command::Chat(arguments) => command::chat::run(arguments),
         Command::Pull(arguments) => command::pull::run(arguments),
         Command::Models(arguments) => command::models::run(arguments),
+        Command::Bench(arguments) => command::bench::run(arguments),
         Command::Keys(arguments) => command::keys::run(arguments),
         Command::Providers(arguments) => command::providers::run(arguments),
         Command::Check(arguments) => command::check::run(arguments),

@@ -222,6 +222,8 @@ fn published_weights_are_converted_shown_derived_and_put_back() {
     assert!(removed.status.success() && listed("tiny_1").get("derived").is_none());
 
     error(&outcrop(home.path(), &["models", "show", "qwen3-0.6b"]), 3);
+    let text = error(&outcrop(home.path(), &["bench", "qwen3-0.6b"]), 3);
+    assert!(text.contains("outcrop pull qwen3-0.6b"), "{text}");
     error(&outcrop(home.path(), &["models", "derive", "qwen3-0.6b"]), 3);
     let text = error(&outcrop(home.path(), &["models", "convert", "."]), 1);
     assert!(text.contains("no config.json"), "{text}");

@@ -365,8 +365,14 @@ impl<'m> Llama<'m> {
 }
 
 /// Kernels that run on a GPU take any number of tokens at once.
-const GPU: bool =
-    cfg!(any(feature = "cuda", feature = "rocm", feature = "metal", feature = "vulkan", feature = "opencl"));
+const GPU: bool = cfg!(any(
+    feature = "cuda",
+    feature = "rocm",
+    feature = "metal",
+    feature = "vulkan",
+    feature = "opencl",
+    feature = "webgpu"
+));
 
 /// The most tokens computed at once: more gain nothing, and llama.cpp keeps room for the
 /// logits of all.

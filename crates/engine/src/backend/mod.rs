@@ -14,6 +14,7 @@ use std::time::Duration;
 
 pub(crate) use llama::{Llama, LoadedModel};
 pub(crate) use pooled::Pooled;
+pub use threads::default_threads;
 
 use crate::vocabulary::Token;
 

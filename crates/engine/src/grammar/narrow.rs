@@ -113,7 +113,7 @@ fn bound(fields: &mut Map<String, Value>) {
     }
 }
 
-/// llguidance 1.7 takes a whole number for greater than itself if the other bound is less
+/// llguidance 1.9 takes a whole number for greater than itself if the other bound is less
 /// than one away (`0` of 0 < x < 0.1), and the same below zero. So such a bound moves
 /// inwards, by a thousandth of what is between the two.
 fn leave_out_ends(fields: &mut Map<String, Value>) {

@@ -1,5 +1,6 @@
 //! One file a command. Each takes its arguments and ends in an `Outcome`.
 
+pub(crate) mod bench;
 pub(crate) mod chat;
 pub(crate) mod check;
 pub(crate) mod keys;

@@ -43,6 +43,16 @@ struct Opened {
     context_length: Option<u64>,
 }
 
+/// One model by itself, of a file that is here; not loaded yet.
+pub(crate) fn alone(named: &str, config: &Config, home: &Home) -> Result<Engine, Exit> {
+    let catalog = Catalog::load(home.path()).map_err(Exit::usage)?;
+    let model = find_one(&Served::named(named), config, home, &catalog)?;
+    model.open_if_here(config, home, &catalog, &Room::default())?;
+    let missing =
+        || Exit::new(Code::NotFound, format!("{named} is not here; `outcrop pull {named}` fetches it"));
+    model.opened.into_inner().map(|opened| opened.engine).ok_or_else(missing)
+}
+
 /// Finds every model the configuration names: a GGUF file, or an id that is here or
 /// can be fetched.
 pub(super) fn find(config: &Config, home: &Home, catalog: &Catalog) -> Result<Vec<LocalModel>, Exit> {

@@ -3,7 +3,7 @@
 /// What is kept of the past at each point: half of it is forgotten in about 35.
 const MEMORY: f64 = 0.98;
 /// A point so many times above the line was held up by something else.
-const OUTLIER: f64 = 4.0;
+const OUTLIER: f64 = 2.0;
 /// Points before the line is trusted so far.
 const TRUSTED: u32 = 8;
 /// How much of the mean the slope may explain: the rest is what stands at zero.
@@ -70,6 +70,11 @@ impl Line {
         self.slope = (self.covariance + self.stiffness * self.slope) / (self.variance + self.stiffness);
         let steepest = if self.mean_x > 0.0 { MOST_SLOPE * self.mean_y / self.mean_x } else { 0.0 };
         self.slope = self.slope.clamp(0.0, steepest.max(0.0));
+    }
+
+    /// So many points were not seen.
+    pub(super) fn forget(&mut self, points: u32) {
+        self.weight *= MEMORY.powi(points.try_into().unwrap_or(i32::MAX));
     }
 
     /// Whether anything was seen.

@@ -27,7 +27,7 @@ const CLEARLY: f64 = 0.8;
 /// Tokens of the very first prompt, before anything is known.
 const FIRST: usize = 16;
 /// After so many steps with prompts in them there is one without, to see what that costs.
-const QUIET_EVERY: u32 = 64;
+const QUIET_EVERY: u32 = 16;
 /// What prompts cost of a step at least, should nothing seem to be left for them.
 const LEAST_SHARE: f64 = 0.02;
 
@@ -86,8 +86,10 @@ impl Pace {
     pub(super) fn observe(&mut self, decoding: usize, prompts: &[Stretch], took: Duration) {
         let took = took.as_secs_f64();
         if prompts.is_empty() {
-            self.loud = 0;
-            self.decode.observe(decoding as f64, took, 1.0);
+            // It stands for those before it, too: meanwhile answers have become longer.
+            let unseen = std::mem::take(&mut self.loud);
+            self.decode.forget(unseen);
+            self.decode.observe(decoding as f64, took, f64::from(unseen / 2).max(1.0));
             return;
         }
         self.loud += u32::from(decoding > 0);
