@@ -1,5 +1,7 @@
 //! How a model is run: every bound of the engine, with its unit and its reason.
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 
 use crate::LoadError;
@@ -46,6 +48,13 @@ pub struct Config {
     /// Memory for what was kept and had to make room, in MiB: to put it back is a thousand
     /// times cheaper than to compute it.
     pub saved_mib: u32,
+    /// Disk for what that memory has no room for, and for all that is kept when the model is
+    /// unloaded or the server ends, in MiB: its next worker goes on with it. 0: nothing is
+    /// written. The files hold what was asked, in clear; only their owner may read them.
+    pub saved_disk_mib: u32,
+    /// The folder for that, one below it for each model. `None`: the server's own, `cache`
+    /// in its home.
+    pub saved_folder: Option<PathBuf>,
     /// Memory for all models together, in MiB: a model that is called and has no room is
     /// loaded in place of those that were not called for longest. `None`: nine tenths of
     /// what this process may use, or without limit in a build for a GPU, whose memory is
@@ -88,6 +97,8 @@ impl Default for Config {
             sharing: Sharing::Key,
             kept_tokens: None,
             saved_mib: 512,
+            saved_disk_mib: 0,
+            saved_folder: None,
             memory_mib: None,
             queue_timeout_ms: 600_000,
             event_buffer: 64,

@@ -10,13 +10,17 @@ use message::{ErrorKind, Failure};
 
 use crate::backend::{Backend, Llama, LoadedModel};
 use crate::config::Sharing;
-use crate::scheduler::{CacheLimits, Counters, Limits, NewSequence, Progress, Scheduler};
+use crate::scheduler::{CacheLimits, Counters, Disk, Limits, NewSequence, Progress, Scheduler};
 use crate::worker::Link;
 use crate::{Config, LoadError};
 
 /// How long the thread naps when all calls wait for their readers: short for a reader,
 /// long for a processor.
 const STALLED_NAP: Duration = Duration::from_millis(5);
+
+/// How long a worker that ends may write what the next one can use: others may wait for its
+/// memory.
+const LEAVING: Duration = Duration::from_secs(3);
 
 /// What the thread shares with the rest of its worker.
 #[derive(Debug, Default)]
@@ -57,6 +61,7 @@ impl From<LoadError> for Ended {
 pub(crate) fn run(
     model: &LoadedModel,
     config: &Config,
+    disk: Option<Disk>,
     inbox: &Receiver<NewSequence>,
     shared: &Shared,
     link: &Link,
@@ -66,12 +71,14 @@ pub(crate) fn run(
     let limits = limits(config);
     let mut scheduler =
         Scheduler::new(backend, Arc::clone(model.vocabulary()), limits, Arc::clone(&shared.counters));
+    disk.into_iter().for_each(|disk| scheduler.attach(disk));
     begin()?;
     survive(|| crank(&mut scheduler, inbox, shared, link))?;
     inbox.try_iter().for_each(|new| scheduler.add(new));
     scheduler.fail_all(&shutting_down());
     // A gateway that is gone is noticed by who reads the socket.
     let _ = link.flush();
+    scheduler.leave(LEAVING);
     Ok(())
 }
 

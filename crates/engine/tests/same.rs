@@ -139,6 +139,20 @@ async fn nothing_around_a_call_changes_its_answer() {
     assert!(small.stats().restored_tokens > 0);
     drop(small);
 
+    let folder = tempfile::tempdir().unwrap();
+    let lasting = || {
+        load(|config| {
+            config.sharing = Sharing::Everyone;
+            config.saved_disk_mib = 64;
+            config.saved_folder = Some(folder.path().to_owned());
+        })
+    };
+    one_by_one(&lasting(), &prompts).await;
+    let next = lasting();
+    compare("from disk, by the next worker", true, &expected, &one_by_one(&next, &prompts).await);
+    assert!(next.stats().restored_tokens > 0);
+    drop(next);
+
     let all = load(|config| {
         config.sharing = Sharing::Everyone;
         config.context_tokens = 512;

@@ -365,7 +365,7 @@ impl<'m> Llama<'m> {
 }
 
 /// Kernels that run on a GPU take any number of tokens at once.
-const GPU: bool = cfg!(any(
+pub(crate) const GPU: bool = cfg!(any(
     feature = "cuda",
     feature = "rocm",
     feature = "metal",

@@ -12,7 +12,7 @@ mod threads;
 
 use std::time::Duration;
 
-pub(crate) use llama::{Llama, LoadedModel};
+pub(crate) use llama::{GPU, Llama, LoadedModel};
 pub(crate) use pooled::Pooled;
 pub use threads::default_threads;
 

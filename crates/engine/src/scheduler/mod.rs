@@ -28,7 +28,7 @@ use crate::backend::{Backend, BatchToken, StepError};
 use crate::sampler::Scratch;
 use crate::vocabulary::Vocabulary;
 use cache::PrefixCache;
-pub(crate) use cache::{CacheLimits, Root};
+pub(crate) use cache::{CacheLimits, Disk, Root};
 use fair::Fair;
 pub(crate) use origin::{Origin, Origins};
 use pace::Pace;
@@ -130,6 +130,17 @@ impl<B: Backend> Scheduler<B> {
             arrivals: 0,
             steps: 0,
         }
+    }
+
+    /// Keeps prompts on disk, too, and finds those that an earlier worker left there.
+    pub(crate) fn attach(&mut self, disk: Disk) {
+        self.cache.attach(disk);
+    }
+
+    /// Leaves what was computed of prompts to the next worker; takes about so long at most.
+    pub(crate) fn leave(&mut self, most: Duration) {
+        let began = Instant::now();
+        self.cache.leave(&mut self.backend, || began.elapsed() >= most);
     }
 
     /// Takes a call in.

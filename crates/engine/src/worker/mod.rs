@@ -7,6 +7,7 @@
 //! step has the items of all calls leave in one frame (`link`). When the socket closes,
 //! the worker ends.
 
+mod keep;
 mod link;
 mod load;
 mod owner;
@@ -109,7 +110,9 @@ pub(crate) fn serve(stream: UnixStream, place: Place) -> Result<(), WorkerError>
     if place == Place::Process {
         process::settle(&config);
     }
-    let sandbox = (place == Place::Process && config.sandbox).then(|| sandbox::Sandbox::around(&path));
+    let (disk, folder) = keep::open(&path, &config).unzip();
+    let sandbox = sandbox::Sandbox::around(&path, folder);
+    let sandbox = (place == Place::Process && config.sandbox).then_some(sandbox);
     // What a file makes of its parser stays inside; a GPU's driver opens more than
     // computing needs, so for it the door is shut later.
     let sandbox = match sandbox {
@@ -128,6 +131,7 @@ pub(crate) fn serve(stream: UnixStream, place: Place) -> Result<(), WorkerError>
         path,
         name,
         config,
+        disk,
         sandbox,
         link: Arc::clone(&link),
         shared: Arc::clone(&shared),

@@ -9,6 +9,7 @@ use super::prepare::{self, Inboxes, Job, Preparer, Work};
 use super::sandbox::Sandbox;
 use super::{Link, embed, thread};
 use crate::protocol::Report;
+use crate::scheduler::Disk;
 use crate::thread::{Ended, Shared};
 use crate::{Config, LoadError};
 
@@ -17,6 +18,8 @@ pub(super) struct Owner {
     pub(super) path: PathBuf,
     pub(super) name: String,
     pub(super) config: Config,
+    /// Where it keeps what was computed of prompts.
+    pub(super) disk: Option<Disk>,
     /// To be entered once the model is loaded, if not yet.
     pub(super) sandbox: Option<Sandbox>,
     pub(super) link: Arc<Link>,
@@ -29,7 +32,7 @@ pub(super) struct Owner {
 impl Owner {
     /// The thread's whole life.
     pub(super) fn run(self) -> Result<(), Ended> {
-        let Self { path, name, config, sandbox, link, shared, inboxes, waiting, work } = self;
+        let Self { path, name, config, disk, sandbox, link, shared, inboxes, waiting, work } = self;
         let Loaded { model, ready, reads } = load::load(&path, &name, &config, progress(&link))?;
         if let Some(sandbox) = sandbox {
             sandbox.enter(&name);
@@ -44,7 +47,7 @@ impl Owner {
             Ok(())
         };
         match embeds {
-            false => thread::run(&model, &config, &work.chats, &shared, &link, begin),
+            false => thread::run(&model, &config, disk, &work.chats, &shared, &link, begin),
             true => embed::run(&model, &config, tokens, &work.inputs, &shared, &link, begin),
         }
     }

@@ -27,17 +27,18 @@ impl Sandbox {
         feature = "rocm",
         feature = "metal",
         feature = "vulkan",
-        feature = "opencl"
+        feature = "opencl",
+        feature = "webgpu"
     ));
 
-    /// The sandbox of a worker for the model at `path`.
-    pub(super) fn around(path: &Path) -> Self {
+    /// The sandbox of a worker for the model at `path`, which may write to `cache`.
+    pub(super) fn around(path: &Path, cache: Option<PathBuf>) -> Self {
         let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
         let model = match path.parent() {
             Some(folder) if super::is_split(&path) => folder.to_owned(),
             _ => path,
         };
-        Self { model, cache: None }
+        Self { model, cache }
     }
 
     /// Shuts this thread and all that it will start in; other programs, processes and the
@@ -220,7 +221,7 @@ mod tests {
         let (model, secret) = (models.join("m.gguf"), models.join("secret"));
         write(&model, "GGUF").unwrap();
         write(&secret, "s").unwrap();
-        let sandbox = Sandbox { cache: Some(cache.clone()), ..Sandbox::around(&model) };
+        let sandbox = Sandbox::around(&model, Some(cache.clone()));
         inside(|| {
             // A kernel without Landlock can only say so; the log does.
             if restrict_files(&sandbox).unwrap() == landlock::RulesetStatus::NotEnforced {
@@ -244,7 +245,7 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let first = home.path().join("m-00001-of-00002.gguf");
         write(&first, "GGUF").unwrap();
-        assert_eq!(Sandbox::around(&first).model, home.path().canonicalize().unwrap());
+        assert_eq!(Sandbox::around(&first, None).model, home.path().canonicalize().unwrap());
     }
 
     #[test]

@@ -140,8 +140,10 @@ impl LocalModel {
             file_bytes: head.size_bytes,
             bytes_per_1000_tokens: head.memory.as_ref().map_or(0, |memory| memory.bytes_per_1000_tokens),
         });
-        let config = &config.engine;
-        let spec = ModelSpec { path: &path, name: &self.id, config, residence: self.residence, footprint };
+        let mut config = config.engine.clone();
+        config.saved_folder.get_or_insert_with(|| home.path().join("cache"));
+        let spec =
+            ModelSpec { path: &path, name: &self.id, config: &config, residence: self.residence, footprint };
         let engine =
             Engine::spawn(worker::command()?, spec, room).map_err(|error| self.cannot(&path, error))?;
         let context_length = head.and_then(|head| head.context_length);

@@ -11,6 +11,7 @@
 //! in its `holders` holds these very cells and those of all blocks above it. So what is
 //! resident is closed towards the root, and eviction goes from the leaves.
 
+mod disk;
 mod holders;
 mod saved;
 mod tree;
@@ -20,6 +21,7 @@ use std::collections::BinaryHeap;
 
 use crate::backend::{Backend, SequenceId};
 use crate::vocabulary::Token;
+pub(crate) use disk::Disk;
 use holders::Holders;
 use saved::Saved;
 pub(crate) use tree::Root;
@@ -98,6 +100,31 @@ impl PrefixCache {
             tails: 0,
             inflation: 0.0,
             tally: CacheTally::default(),
+        }
+    }
+
+    /// Keeps evicted texts on disk, too, and finds those that an earlier worker left there.
+    pub(super) fn attach(&mut self, disk: Disk) {
+        if self.limits.sharing {
+            self.saved.attach(&mut self.tree, disk);
+        }
+    }
+
+    /// Leaves what it has on disk for the next worker, until `enough` says so: first what
+    /// stands at the beginning of texts.
+    pub(super) fn leave<B: Backend>(&mut self, backend: &mut B, enough: impl Fn() -> bool) {
+        if !self.saved.lasts() {
+            return;
+        }
+        let mut all: Vec<NodeId> = self.tree.ids().collect();
+        all.sort_by_key(|&id| self.tree.node(id).depth);
+        for id in all {
+            let node = self.tree.node(id);
+            let (positions, holder) = (node.positions(), node.holders.first());
+            let state = holder.filter(|_| node.saved.is_none()).and_then(|id| backend.save(id, positions));
+            if !self.saved.leave(&mut self.tree, id, state.as_deref()) || enough() {
+                return;
+            }
         }
     }
 
@@ -246,9 +273,13 @@ impl PrefixCache {
 
     fn restore<B: Backend>(&mut self, backend: &mut B, lease: &mut Lease, saved: &[NodeId]) {
         for &node in saved {
+            // It may have made room meanwhile.
+            if self.tree.node(node).saved.is_none() {
+                return;
+            }
             let positions = self.tree.node(node).positions();
-            let Some(state) = self.tree.node(node).saved.clone() else { return };
-            if !backend.restore(lease.id, positions, &state) {
+            let state = self.saved.state(self.tree.node(node));
+            if !state.is_some_and(|state| backend.restore(lease.id, positions, &state)) {
                 self.saved.forget(&mut self.tree, node);
                 self.tree.prune(node);
                 return;

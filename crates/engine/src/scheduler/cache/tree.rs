@@ -7,7 +7,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use sha2::{Digest, Sha256};
+
 use super::holders::Holders;
+use super::saved::State;
 use crate::backend::SequenceId;
 use crate::vocabulary::Token;
 
@@ -17,6 +20,9 @@ pub(super) const BLOCK: usize = 16;
 
 /// A block's tokens.
 pub(super) type Block = [Token; BLOCK];
+
+/// A place in any tree of this model: stands for a root and all tokens up to a block's end.
+pub(super) type Key = u128;
 
 /// A node's number; numbers are used again.
 pub(super) type NodeId = u32;
@@ -34,6 +40,7 @@ pub(crate) struct Root {
 #[derive(Debug)]
 pub(super) struct Node {
     pub(super) tokens: Block,
+    pub(super) key: Key,
     pub(super) parent: NodeId,
     /// Blocks before it.
     pub(super) depth: u32,
@@ -42,8 +49,8 @@ pub(super) struct Node {
     pub(super) holders: Holders,
     /// The sequence that is about to compute it.
     pub(super) pending: Option<SequenceId>,
-    /// Its keys and values, kept in memory.
-    pub(super) saved: Option<Arc<[u8]>>,
+    /// Its keys and values, kept elsewhere.
+    pub(super) saved: Option<State>,
     /// How much its place is worth; see `Worth`.
     pub(super) worth: f64,
     /// Times it was found.
@@ -66,7 +73,8 @@ impl Tree {
         if let Some(&id) = self.roots.get(root) {
             return id;
         }
-        let id = self.put(Node { root: Some(root.clone()), ..Node::new([0; BLOCK], NodeId::MAX, 0) });
+        let key = digest(&[root.domain.as_bytes(), &[0], root.adapter.as_bytes()]);
+        let id = self.put(Node { root: Some(root.clone()), key, ..Node::new([0; BLOCK], NodeId::MAX, 0) });
         self.roots.insert(root.clone(), id);
         id
     }
@@ -98,7 +106,10 @@ impl Tree {
             Some(_) => 0,
             None => self.node(parent).depth + 1,
         };
-        let id = self.put(Node::new(*block, parent, depth));
+        let mut text = [0; BLOCK * 4];
+        text.as_chunks_mut().0.iter_mut().zip(block).for_each(|(bytes, token)| *bytes = token.to_le_bytes());
+        let key = digest(&[&self.node(parent).key.to_le_bytes(), &text]);
+        let id = self.put(Node { key, ..Node::new(*block, parent, depth) });
         self.index.insert((parent, *block), id);
         self.node_mut(parent).children.push(id);
         id
@@ -121,6 +132,16 @@ impl Tree {
                 }
             }
             id = parent;
+        }
+    }
+
+    /// The root above a node.
+    pub(super) fn root_of(&self, mut id: NodeId) -> Root {
+        loop {
+            match &self.node(id).root {
+                Some(root) => return root.clone(),
+                None => id = self.node(id).parent,
+            }
         }
     }
 
@@ -147,6 +168,7 @@ impl Node {
     fn new(tokens: Block, parent: NodeId, depth: u32) -> Self {
         Self {
             tokens,
+            key: 0,
             parent,
             depth,
             children: Vec::new(),
@@ -173,6 +195,13 @@ impl Node {
     fn is_needless(&self) -> bool {
         self.children.is_empty() && !self.resident() && self.pending.is_none() && self.saved.is_none()
     }
+}
+
+fn digest(parts: &[&[u8]]) -> Key {
+    let mut digest = Sha256::new();
+    parts.iter().for_each(|part| digest.update(part));
+    let digest: [u8; 32] = digest.finalize().into();
+    Key::from_le_bytes(*digest.first_chunk().expect("32 bytes hold 16"))
 }
 
 #[cfg(test)]
@@ -202,7 +231,7 @@ mod tests {
         let first = tree.child_or_new(top, &[1; BLOCK]);
         let second = tree.child_or_new(first, &[2; BLOCK]);
         let other = tree.child_or_new(first, &[3; BLOCK]);
-        tree.node_mut(other).saved = Some(Arc::new([]));
+        tree.node_mut(other).saved = Some(State::File(0));
         tree.prune(second);
         assert_eq!(tree.ids().count(), 2, "the other one still needs the way");
         tree.node_mut(other).saved = None;

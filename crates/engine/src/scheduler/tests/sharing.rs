@@ -128,6 +128,79 @@ fn what_was_evicted_comes_back_from_memory() {
     assert!(scheduler.counters.restored.load(Ordering::Relaxed) > 0);
 }
 
+fn disk(folder: &tempfile::TempDir, limit: u64) -> Disk {
+    Disk::open(folder.path(), limit).unwrap()
+}
+
+fn answer_of(scheduler: &mut Scheduler<Model>, tokens: Vec<Token>) -> String {
+    let (new, mut items) = call_of("a", tokens, 4);
+    scheduler.add(new);
+    run(scheduler);
+    received(&mut items).0
+}
+
+#[test]
+fn the_next_worker_goes_on_with_what_the_last_one_computed() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut first = scheduler_of(Model::new(400, of_everything), 2);
+    first.attach(disk(&folder, 1 << 20));
+    let expected = answer_of(&mut first, text(1, 150));
+    first.leave(Duration::from_secs(60));
+
+    let mut next = scheduler_of(Model::new(400, of_everything), 2);
+    next.attach(disk(&folder, 1 << 20));
+    assert_eq!(answer_of(&mut next, text(1, 150)), expected);
+    assert!(prefilled(&next) < 16, "{}", prefilled(&next));
+    let (new, mut items) = call_of("b", text(1, 150), 4);
+    next.add(new);
+    run(&mut next);
+    assert_eq!(received(&mut items).0, expected);
+    assert!(prefilled(&next) > 150, "others do not share it");
+}
+
+#[test]
+fn what_memory_has_no_room_for_goes_to_disk_up_to_its_bound() {
+    let folder = tempfile::tempdir().unwrap();
+    let files =
+        || std::fs::read_dir(folder.path()).unwrap().map(|file| file.unwrap().metadata().unwrap().len());
+    let mut scheduler = scheduler_of(Model::new(200, of_everything), 2);
+    let limits = CacheLimits { saved_bytes: 0, ..scheduler.limits.cache.clone() };
+    scheduler.cache = PrefixCache::new(&scheduler.backend, limits);
+    scheduler.attach(disk(&folder, 4000));
+    for seed in 0..6 {
+        answer_of(&mut scheduler, text(seed, 150));
+        assert!(files().sum::<u64>() <= 4000);
+    }
+    let (kept, before) = (files().count(), prefilled(&scheduler));
+    assert!(kept > 4, "{kept}");
+    for seed in [4, 5, 4] {
+        assert_eq!(answer_of(&mut scheduler, text(seed, 150)), said(&text(seed, 150), 4));
+    }
+    assert!(scheduler.counters.restored.load(Ordering::Relaxed) > 0);
+    assert!(prefilled(&scheduler) - before < 3 * 150);
+}
+
+#[test]
+fn a_damaged_file_is_computed_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut first = scheduler_of(Model::new(400, of_everything), 2);
+    first.attach(disk(&folder, 1 << 20));
+    let expected = answer_of(&mut first, text(1, 150));
+    first.leave(Duration::from_secs(60));
+    let mut files: Vec<_> =
+        std::fs::read_dir(folder.path()).unwrap().map(|file| file.unwrap().path()).collect();
+    files.sort();
+    for path in files.iter().step_by(2) {
+        let mut bytes = std::fs::read(path).unwrap();
+        *bytes.last_mut().unwrap() ^= 1;
+        std::fs::write(path, bytes).unwrap();
+    }
+    let mut next = scheduler_of(Model::new(400, of_everything), 2);
+    next.attach(disk(&folder, 1 << 20));
+    assert_eq!(answer_of(&mut next, text(1, 150)), expected);
+    assert!(prefilled(&next) > 16);
+}
+
 #[test]
 fn nothing_is_kept_that_was_not_asked_for() {
     let mut scheduler = scheduler_of(Model::new(400, of_everything), 2);
@@ -192,10 +265,15 @@ proptest! {
         cells in 130..400usize,
         slots in 1..6u32,
         saved in prop_oneof![Just(0), Just(100), Just(10_000usize)],
+        on_disk in prop_oneof![4 => Just(None), 1 => Just(Some(2000)), 1 => Just(Some(100_000))],
     ) {
         let mut scheduler = scheduler_of(Model::new(cells, of_everything), slots);
         let limits = CacheLimits { saved_bytes: saved, kept_cells: cells / 2, ..scheduler.limits.cache.clone() };
         scheduler.cache = PrefixCache::new(&scheduler.backend, limits);
+        let folder = tempfile::tempdir().unwrap();
+        if let Some(limit) = on_disk {
+            scheduler.attach(disk(&folder, limit));
+        }
         let mut answers: Vec<(Option<Inlet>, Vec<Token>, usize)> = Vec::new();
         for happening in happenings {
             match happening {
@@ -236,5 +314,14 @@ proptest! {
         // Blocks that begin alike share those cells, which the books count for each of them.
         prop_assert!(scheduler.backend.used() <= scheduler.cache.used());
         prop_assert!(scheduler.cache.used() <= cells / 2);
+        if let Some(limit) = on_disk {
+            scheduler.leave(Duration::from_secs(60));
+            let mut next = scheduler_of(Model::new(cells, of_everything), slots);
+            next.attach(disk(&folder, limit));
+            for seed in 0..3 {
+                let tokens = [text(seed, 50), text(seed, 9)].concat();
+                prop_assert_eq!(answer_of(&mut next, tokens.clone()), said(&tokens, 4));
+            }
+        }
     }
 }
