@@ -24,14 +24,33 @@ pub(super) fn open(path: &Path, config: &Config) -> Option<(Disk, PathBuf)> {
     let folder = config.saved_folder.as_ref().filter(|_| wanted)?;
     let limit = u64::from(config.saved_disk_mib) << 20;
     let opened = fingerprint(path, config).and_then(|name| {
-        let folder = folder.join(name);
-        Disk::open(&folder, limit).map(|disk| (disk, folder))
+        let all = folder.join(name_of(path));
+        let folder = all.join(name);
+        let disk = Disk::open(&folder, limit)?;
+        forget_others(&all, &folder);
+        Ok((disk, folder))
     });
     opened
         .inspect_err(|error| {
             tracing::warn!(%error, folder = %folder.display(), "prompts are not kept on disk");
         })
         .ok()
+}
+
+/// A folder's name for the file at `path`, whatever it holds.
+fn name_of(path: &Path) -> String {
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+    format!("{stem}-{:08x}", crc32fast::hash(path.as_os_str().as_encoded_bytes()))
+}
+
+/// What was computed from an earlier file of this name, or by an earlier build, is of no use.
+fn forget_others(all: &Path, ours: &Path) {
+    for other in std::fs::read_dir(all).into_iter().flatten().flatten().map(|entry| entry.path()) {
+        if other != ours {
+            // Files that remain do no harm.
+            let _ = std::fs::remove_dir_all(other);
+        }
+    }
 }
 
 /// What tells a model from another, and what it computes from what another build does.
@@ -91,6 +110,10 @@ mod tests {
         assert!(open(&path, &config(0, Sharing::Key)).is_none());
         assert!(open(&path, &config(1, Sharing::Nobody)).is_none());
         assert!(!folder.path().join("kept").exists());
-        assert!(open(&path, &config(1, Sharing::Key)).unwrap().1.is_dir());
+        let (_, first) = open(&path, &config(1, Sharing::Key)).unwrap();
+        assert!(first.is_dir());
+        std::fs::write(&path, "GGUF, another one").unwrap();
+        let (_, second) = open(&path, &config(1, Sharing::Key)).unwrap();
+        assert!(second.is_dir() && !first.exists());
     }
 }
