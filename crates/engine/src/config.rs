@@ -39,6 +39,8 @@ pub struct Config {
     /// the time that steps take, changes no bit of an answer. Without it prompts of thousands
     /// of tokens are read up to three times as fast, and the same greedy question may now
     /// and then be answered in other words. Answers are never changed by others' prompts.
+    /// (With more than one thread a call that is alone in a step, and more than 511 cells in
+    /// use, is computed in as many parts as there are threads, and may round otherwise.)
     pub exact: bool,
     /// With whom a call shares what has been computed of its prompt.
     pub sharing: Sharing,

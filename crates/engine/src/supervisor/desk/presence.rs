@@ -162,9 +162,11 @@ impl Desk {
         self.set(Phase::Asleep { fault: None });
     }
 
-    /// So much of it is loaded, 0 to 1.
+    /// So much of it is loaded, 0 to 1. After a death it is down until it can answer again.
     pub(in crate::supervisor) fn progress(&self, done: f32) {
-        self.set(Phase::Loading { percent: (done * 100.0) as u8 });
+        if !matches!(*self.phase.borrow(), Phase::Down { .. }) {
+            self.set(Phase::Loading { percent: (done * 100.0) as u8 });
+        }
     }
 
     /// A worker loads the model: whoever stops this hangs up on it.
