@@ -163,7 +163,6 @@ async def soak(server):
 
 
 with Soak() as server:
-    cpu = server.cpu_seconds()
     tally, samples = asyncio.run(soak(server))
     early, end = samples[len(samples) // 4], samples[-1]
     figures = {
@@ -171,7 +170,6 @@ with Soak() as server:
         "calls": tally.calls,
         "cancelled": tally.cancelled,
         "tokens": tally.tokens,
-        "CPU seconds": server.cpu_seconds() - cpu,
         "swaps": tally.swaps,
         "probes": tally.probes,
         "probes answered otherwise": len(tally.changed),
