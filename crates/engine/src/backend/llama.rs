@@ -264,10 +264,9 @@ impl<'m> Llama<'m> {
     }
 
     /// Lets so many new cells follow the last one, if there is room at all.
-    fn make_room(&mut self, cells: usize) -> Result<(), StepError> {
-        match &self.cells {
-            Some(held) if held.wasteful() || (held.dead() > 0 && !held.fit(cells)) => self.compact(),
-            _ => Ok(()),
+    fn make_room(&mut self, cells: usize) {
+        if self.cells.as_ref().is_some_and(|held| held.wasteful() || (held.dead() > 0 && !held.fit(cells))) {
+            self.compact();
         }
     }
 
@@ -277,24 +276,23 @@ impl<'m> Llama<'m> {
         self.cells.as_ref().map_or(0, Cells::in_use)
     }
 
-    /// Moves cells over those that nobody holds.
-    fn compact(&mut self) -> Result<(), StepError> {
+    /// Moves cells over those that nobody holds. Panics if llama.cpp does not take back what
+    /// it gave: texts would lack cells, and only a new worker has none that do.
+    fn compact(&mut self) {
         self.free(self.attic, 0..u32::MAX);
         let groups = self.cells.as_mut().map(Cells::compact).unwrap_or_default();
         for Group { holders, positions } in groups {
-            let state = self.bytes(holders[0], positions.clone()).ok_or(StepError::Failed(-3))?;
-            for &holder in &holders {
+            let first = holders.first().expect("what is moved is held");
+            let state = self.bytes(first, positions.clone()).expect("llama.cpp reads its own cells");
+            for holder in holders.iter() {
                 self.free(holder, positions.clone());
             }
-            if !self.bring_back(&state) {
-                return Err(StepError::Failed(-3));
-            }
-            for &holder in &holders {
+            assert!(self.bring_back(&state), "cells that were free a moment ago are");
+            for holder in holders.iter() {
                 self.share(self.passage, holder, positions.clone());
             }
             self.free(self.passage, 0..u32::MAX);
         }
-        Ok(())
     }
 
     /// Takes a stretch out of a sequence; what nobody else holds is free.
@@ -391,7 +389,7 @@ impl Backend for Llama<'_> {
 
     fn step(&mut self, batch: &[BatchToken]) -> Result<Duration, StepError> {
         // Not a part of the time that a step like this takes.
-        self.make_room(batch.len())?;
+        self.make_room(batch.len());
         let began = Instant::now();
         let pieces = if GPU { std::iter::once(0..batch.len()).collect() } else { pieces(batch, self.exact) };
         self.early.0.clear();
@@ -458,7 +456,8 @@ impl Backend for Llama<'_> {
     }
 
     fn restore(&mut self, sequence: SequenceId, positions: Positions, state: &[u8]) -> bool {
-        let restored = self.make_room(positions.len()).is_ok() && self.bring_back(state);
+        self.make_room(positions.len());
+        let restored = self.bring_back(state);
         if restored {
             self.share(self.passage, sequence, positions.clone());
             if let Some(cells) = &mut self.cells {

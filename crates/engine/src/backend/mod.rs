@@ -4,6 +4,7 @@
 //! so that its tests drive a scripted one.
 
 mod cells;
+mod holders;
 mod llama;
 mod log;
 mod pieces;
@@ -12,6 +13,7 @@ mod threads;
 
 use std::time::Duration;
 
+pub(crate) use holders::Holders;
 pub(crate) use llama::{GPU, Llama, LoadedModel};
 pub(crate) use pooled::Pooled;
 pub use threads::default_threads;

@@ -97,6 +97,13 @@ mod tests {
     }
 
     #[test]
+    fn states_are_of_the_version_that_is_built_in() {
+        let (name, version) = MADE_BY.split_once(' ').unwrap();
+        let pinned = format!("{name} = {{ version = \"={version}\"");
+        assert!(include_str!("../../../../Cargo.toml").contains(&pinned), "{pinned}");
+    }
+
+    #[test]
     fn nothing_is_kept_unless_asked() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("m.gguf");

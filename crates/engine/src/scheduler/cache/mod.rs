@@ -12,17 +12,15 @@
 //! resident is closed towards the root, and eviction goes from the leaves.
 
 mod disk;
-mod holders;
 mod saved;
 mod tree;
 
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
-use crate::backend::{Backend, SequenceId};
+use crate::backend::{Backend, Holders, SequenceId};
 use crate::vocabulary::Token;
 pub(crate) use disk::Disk;
-use holders::Holders;
 use saved::Saved;
 pub(crate) use tree::Root;
 use tree::{BLOCK, Block, NodeId, Tree};
@@ -113,16 +111,16 @@ impl PrefixCache {
     /// Leaves what it has on disk for the next worker, until `enough` says so: first what
     /// stands at the beginning of texts.
     pub(super) fn leave<B: Backend>(&mut self, backend: &mut B, enough: impl Fn() -> bool) {
-        if !self.saved.lasts() {
-            return;
-        }
+        // What was there before and is worth less makes room, but nothing is written twice over.
+        let Some(mut room) = self.saved.disk_bytes() else { return };
         let mut all: Vec<NodeId> = self.tree.ids().collect();
         all.sort_by_key(|&id| self.tree.node(id).depth);
         for id in all {
             let node = self.tree.node(id);
             let (positions, holder) = (node.positions(), node.holders.first());
             let state = holder.filter(|_| node.saved.is_none()).and_then(|id| backend.save(id, positions));
-            if !self.saved.leave(&mut self.tree, id, state.as_deref()) || enough() {
+            room = room.saturating_sub(self.saved.leave(&mut self.tree, id, state));
+            if room == 0 || enough() {
                 return;
             }
         }

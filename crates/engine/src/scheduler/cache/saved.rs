@@ -94,22 +94,23 @@ impl Saved {
         }
     }
 
-    /// Whether there is a disk to leave anything on.
-    pub(super) const fn lasts(&self) -> bool {
-        self.disk.is_some()
+    /// The bytes that there may be on disk; `None`: there is none to leave anything on.
+    pub(super) fn disk_bytes(&self) -> Option<u64> {
+        self.disk.as_ref().map(Disk::limit)
     }
 
-    /// Writes what memory has of a block, for the next worker. `false`: there is no room.
-    pub(super) fn leave(&mut self, tree: &mut Tree, node: NodeId, state: Option<&[u8]>) -> bool {
-        let kept = match (&tree.node(node).saved, state) {
-            (Some(State::File(_)), _) => return true,
-            (Some(State::Memory(kept)), _) => Some(Arc::clone(kept)),
-            (None, state) => state.map(Arc::from),
+    /// Writes a block for the next worker: what memory has of it, or else its state in the
+    /// cache. How many bytes that were.
+    pub(super) fn leave(&mut self, tree: &mut Tree, node: NodeId, state: Option<Vec<u8>>) -> u64 {
+        let state = match &tree.node(node).saved {
+            Some(State::File(_)) => return 0,
+            Some(State::Memory(kept)) => Some(Arc::clone(kept)),
+            None => state.map(Arc::from),
         };
-        let Some(state) = kept else { return true };
+        let Some(state) = state else { return 0 };
         self.forget(tree, node);
         self.write(tree, node, &state);
-        self.disk.as_ref().is_some_and(|disk| disk.excess() == 0)
+        state.len() as u64
     }
 
     fn write(&mut self, tree: &mut Tree, node: NodeId, state: &[u8]) {

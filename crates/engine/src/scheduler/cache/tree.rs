@@ -9,9 +9,8 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
-use super::holders::Holders;
 use super::saved::State;
-use crate::backend::SequenceId;
+use crate::backend::{Holders, SequenceId};
 use crate::vocabulary::Token;
 
 /// Tokens of a block. Small, since what is left over of a shared prefix is computed again

@@ -114,16 +114,10 @@ fn a_leader_that_leaves_lets_its_followers_go_on() {
 #[test]
 fn what_was_evicted_comes_back_from_memory() {
     let mut scheduler = scheduler_of(Model::new(200, of_everything), 2);
-    let answer = |scheduler: &mut Scheduler<Model>, tokens: Vec<Token>| {
-        let (new, mut items) = call_of("a", tokens, 4);
-        scheduler.add(new);
-        run(scheduler);
-        received(&mut items).0
-    };
-    assert_eq!(answer(&mut scheduler, text(1, 150)), said(&text(1, 150), 4));
-    assert_eq!(answer(&mut scheduler, text(2, 150)), said(&text(2, 150), 4));
+    assert_eq!(answer_of(&mut scheduler, text(1, 150)), said(&text(1, 150), 4));
+    assert_eq!(answer_of(&mut scheduler, text(2, 150)), said(&text(2, 150), 4));
     let before = prefilled(&scheduler);
-    assert_eq!(answer(&mut scheduler, text(1, 150)), said(&text(1, 150), 4));
+    assert_eq!(answer_of(&mut scheduler, text(1, 150)), said(&text(1, 150), 4));
     assert!(prefilled(&scheduler) - before < 16);
     assert!(scheduler.counters.restored.load(Ordering::Relaxed) > 0);
 }

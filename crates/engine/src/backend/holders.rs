@@ -1,47 +1,47 @@
-//! A set of sequence numbers: who holds a block's cells.
+//! A set of sequence numbers: who holds cells of the KV cache.
 
-use crate::backend::{MAX_SEQUENCES, SequenceId};
+use super::{MAX_SEQUENCES, SequenceId};
 
 const WORDS: usize = (MAX_SEQUENCES as usize).div_ceil(64);
 
 /// A set of sequence numbers below [`MAX_SEQUENCES`].
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Holders([u64; WORDS]);
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Holders([u64; WORDS]);
 
 impl Holders {
-    pub(super) fn insert(&mut self, id: SequenceId) {
+    pub(crate) fn insert(&mut self, id: SequenceId) {
         self.0[id as usize / 64] |= 1 << (id % 64);
     }
 
-    pub(super) fn remove(&mut self, id: SequenceId) {
+    pub(crate) fn remove(&mut self, id: SequenceId) {
         self.0[id as usize / 64] &= !(1 << (id % 64));
     }
 
-    pub(super) fn contains(&self, id: SequenceId) -> bool {
+    pub(crate) fn contains(&self, id: SequenceId) -> bool {
         self.0[id as usize / 64] & (1 << (id % 64)) != 0
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.0.iter().all(|&word| word == 0)
     }
 
-    pub(super) fn len(&self) -> u32 {
+    pub(crate) fn len(&self) -> u32 {
         self.0.iter().map(|word| word.count_ones()).sum()
     }
 
     /// The lowest number in the set.
-    pub(super) fn first(&self) -> Option<SequenceId> {
+    pub(crate) fn first(&self) -> Option<SequenceId> {
         let word = self.0.iter().position(|&word| word != 0)?;
         Some(word as u32 * 64 + self.0[word].trailing_zeros())
     }
 
     /// All of them, lowest first.
-    pub(super) fn iter(self) -> impl Iterator<Item = SequenceId> {
+    pub(crate) fn iter(self) -> impl Iterator<Item = SequenceId> {
         (0..MAX_SEQUENCES).filter(move |&id| self.contains(id))
     }
 
     /// Whether every member is in `other`, too.
-    pub(super) fn within(&self, other: &Self) -> bool {
+    pub(crate) fn within(&self, other: &Self) -> bool {
         self.0.iter().zip(&other.0).all(|(mine, theirs)| mine & !theirs == 0)
     }
 }
