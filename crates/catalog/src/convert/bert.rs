@@ -217,6 +217,9 @@ pub(crate) mod tests {
             let entry = json!({ "dtype": "F32", "shape": shape, "data_offsets": [from, data.len()] });
             header.insert(name, entry);
         }
+        // What transformers keeps beside the weights.
+        let positions = json!({ "dtype": "I64", "shape": [1, 1], "data_offsets": [0, 8] });
+        header.insert("embeddings.position_ids".to_owned(), positions);
         let header = serde_json::to_vec(&header).unwrap();
         [&(header.len() as u64).to_le_bytes()[..], &header, &data].concat()
     }

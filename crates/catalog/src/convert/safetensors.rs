@@ -69,7 +69,9 @@ impl Weights {
         for (name, entry) in fields {
             let entry =
                 serde_json::from_value(entry).map_err(|error| format!("its entry {name}: {error}"))?;
-            let mut stored = stored(&entry, data_bytes).map_err(|why| format!("{name} {why}"))?;
+            let Some(mut stored) = stored(&entry, data_bytes).map_err(|why| format!("{name} {why}"))? else {
+                continue;
+            };
             stored.file = self.files.len();
             stored.start += 8 + length;
             if self.entries.insert(name.clone(), stored).is_some() {
@@ -116,11 +118,14 @@ impl Weights {
     }
 }
 
-fn stored(entry: &Entry, data_bytes: u64) -> Result<Stored, String> {
+/// `None`: it holds integers, which are positions or masks that the program had at hand, and
+/// no weights.
+fn stored(entry: &Entry, data_bytes: u64) -> Result<Option<Stored>, String> {
     let kind = match &*entry.dtype {
         "F32" => TensorType::F32,
         "F16" => TensorType::F16,
         "BF16" => TensorType::BF16,
+        "BOOL" | "I8" | "I16" | "I32" | "I64" | "U8" | "U16" | "U32" | "U64" => return Ok(None),
         other => return Err(format!("is {other}; weights in F32, F16 and BF16 are understood")),
     };
     let [from, to] = entry.data_offsets;
@@ -131,7 +136,7 @@ fn stored(entry: &Entry, data_bytes: u64) -> Result<Stored, String> {
     let wanted = elements.and_then(|elements| kind.bytes(elements));
     let bytes = to.checked_sub(from).filter(|bytes| Some(*bytes) == wanted);
     let bytes = bytes.ok_or_else(|| format!("has the place {from} to {to}, which is not its size"))?;
-    Ok(Stored { file: 0, start: from, kind, shape: entry.shape.clone(), bytes })
+    Ok(Some(Stored { file: 0, start: from, kind, shape: entry.shape.clone(), bytes }))
 }
 
 #[cfg(test)]
@@ -161,6 +166,13 @@ mod tests {
         assert!(weights.get("a", &[1]).unwrap_err().contains("shape"));
         assert!(weights.get("b", &[1]).unwrap_err().contains("no b"));
         assert!(weights.add(Box::new(Cursor::new(file(header, &[0; 8])))).unwrap_err().contains("two files"));
+    }
+
+    #[test]
+    fn integers_are_passed_over() {
+        let header = r#"{"positions":{"dtype":"I64","shape":[1,1],"data_offsets":[0,8]}}"#;
+        let weights = read(file(header, &[0; 8])).unwrap();
+        assert!(!weights.has("positions") && weights.get("positions", &[1, 1]).is_err());
     }
 
     #[test]
