@@ -24,10 +24,6 @@ BODY_MAX_BYTES = 4 << 20
 CONFIG = f"""
 models = ["{MODEL}"]
 
-# Answers are compared: with one thread company changes no bit of them.
-[engine]
-threads = 1
-
 [server]
 body_max_bytes = {BODY_MAX_BYTES}
 

@@ -4,7 +4,7 @@
 
 Two models share memory for one, so that every embedding unloads the model that chats, and
 the next conversation loads it again. Callers come and go, many of them in the middle of an
-answer. Now and then a fixed question is asked greedily: its answer must never change, which
+answer. Two adapters of the first are asked as often as itself. Now and then a fixed question is asked greedily: its answer must never change, which
 it would if cells of the KV cache were lost or mixed up. At the end nobody is left inside, the
 gateway has the files open and the memory that it had after its first quarter, and so has a
 worker that did as much.
@@ -19,7 +19,9 @@ import sys
 import time
 import urllib.request
 
-sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "engine"))
+ROOT = pathlib.Path(__file__).parent.parent
+sys.path += [str(ROOT / "engine"), str(ROOT.parent / "conformance")]
+import lora
 import servers
 from load import ask
 
@@ -36,6 +38,7 @@ parser.add_argument("--json", help="also write the figures to this file")
 options = parser.parse_args()
 
 BEGINNINGS = ["", "You are terse. " * 20, "The harbour town lay between two hills. " * 25]
+ADAPTERS = ["one", "other"]
 PROBE = "Count from one to twenty, in words."
 SCHEMA = {
     "type": "json_schema",
@@ -56,6 +59,9 @@ class Soak(servers.Outcrop):
         config = pathlib.Path(f"{self.folder}/outcrop.toml")
         models = json.dumps([str(pathlib.Path(file).resolve()) for file in (options.chat, options.embed)])
         text = config.read_text().split("\n", 1)[1]
+        for seed, name in enumerate(ADAPTERS):
+            path = lora.write(pathlib.Path(f"{self.folder}/{name}.gguf"), seed)
+            text += f'\n[adapters.{name}]\nmodel = "{self.model}"\npath = "{path}"\n'
         config.write_text(f"models = {models}\n{text}")
 
     def open_files(self, pid):
@@ -95,7 +101,8 @@ async def caller(server, tally, until, choose):
     """One who asks one thing after the other, and often leaves early."""
     while time.monotonic() < until:
         prompt = choose.choice(BEGINNINGS) + f"Tell me about stone number {choose.randrange(40)}."
-        more = {"temperature": choose.choice([0, 0.8]), "seed": choose.randrange(5)}
+        model = choose.choice([server.model, *ADAPTERS])
+        more = {"model": model, "temperature": choose.choice([0, 0.8]), "seed": choose.randrange(5)}
         kind = choose.random()
         if kind < 0.1:
             more |= {"response_format": SCHEMA}
@@ -115,14 +122,14 @@ async def caller(server, tally, until, choose):
 
 
 async def prober(server, tally, until):
-    expected = None
+    expected = {}
     while time.monotonic() < until:
-        answer = await ask(server, PROBE, 40)
-        if answer.status == 200:
-            expected = expected or answer.text
-            tally.probes += 1
-            if answer.text != expected:
-                tally.changed.append(answer.text)
+        for model in (server.model, *ADAPTERS):
+            answer = await ask(server, PROBE, 40, model=model)
+            if answer.status == 200:
+                tally.probes += 1
+                if answer.text != expected.setdefault(model, answer.text):
+                    tally.changed.append(answer.text)
         await asyncio.sleep(5)
 
 

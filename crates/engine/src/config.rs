@@ -35,12 +35,11 @@ pub struct Config {
     /// The longest step while nobody waits for a next token, in milliseconds. A step cannot
     /// be interrupted: this is how long a new call waits, and a cancelled one lingers.
     pub step_ms: u32,
-    /// On a CPU, computes prompts in pieces so small that how they are cut, which depends on
-    /// the time that steps take, changes no bit of an answer. Without it prompts of thousands
-    /// of tokens are read up to three times as fast, and the same greedy question may now
-    /// and then be answered in other words. Answers are never changed by others' prompts.
-    /// (With more than one thread a call that is alone in a step, and more than 511 cells in
-    /// use, is computed in as many parts as there are threads, and may round otherwise.)
+    /// On a CPU, computes every token as if it stood alone, so that nothing changes a bit of an
+    /// answer: how its prompt was cut, which depends on the time that steps take, or who else
+    /// asks. Without it prompts of thousands of tokens are read faster, and the same greedy
+    /// question may now and then be answered in other words. Answers are never changed by
+    /// others' prompts.
     pub exact: bool,
     /// With whom a call shares what has been computed of its prompt.
     pub sharing: Sharing,
@@ -73,6 +72,9 @@ pub struct Config {
     /// as hung and another takes its place. Every step says something; the longest, a whole
     /// prompt's on a slow machine, takes a minute or two.
     pub silent_worker_ms: u64,
+    /// Guesses what an answer says next from what was said before, where that is measured to
+    /// save time: answers that repeat parts of their prompt come sooner. No answer is changed.
+    pub speculate: bool,
     /// How tokens are chosen when the client does not say.
     pub sampling: SamplingDefaults,
     /// What an embedding model was trained for.
@@ -106,6 +108,7 @@ impl Default for Config {
             event_buffer: 64,
             stalled_reader_ms: 30_000,
             silent_worker_ms: 300_000,
+            speculate: true,
             sampling: SamplingDefaults::default(),
             embedding: EmbeddingDefaults::default(),
             sandbox: true,

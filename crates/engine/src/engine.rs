@@ -12,12 +12,13 @@ use std::time::Duration;
 use message::{Call, ErrorKind, EventStream, Failure, Form, Operation, Reply, Retry, Service};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::adapter::AdapterId;
 use crate::choices::{self, Choices};
 use crate::protocol::{Order, Ready, VERSION};
 use crate::reply::Events;
 use crate::supervisor::{Desk, Question, STOP_GRACE, Source, Supervisor, Terms};
 use crate::worker::COUNTS;
-use crate::{Config, Footprint, LoadError, ModelInfo, Residence, Room, dropped, embed, outlet};
+use crate::{Adapter, Config, Footprint, LoadError, ModelInfo, Residence, Room, dropped, embed, outlet};
 
 /// Times that a call is given to a worker: one that kills its second worker, too, is
 /// probably what they died of.
@@ -32,6 +33,8 @@ pub struct ModelSpec<'a> {
     pub name: &'a str,
     /// How it is run.
     pub config: &'a Config,
+    /// Fine-tuned variants of it, loaded with it.
+    pub adapters: &'a [Adapter],
     /// When it is in memory.
     pub residence: Residence,
     /// What is known of its need for memory.
@@ -41,10 +44,16 @@ pub struct ModelSpec<'a> {
 /// A model that answers calls: in memory, or loaded when it is called. Cheap to clone;
 /// when the last clone is dropped, calls still running are ended and the model is unloaded.
 #[derive(Clone)]
-pub struct Engine(Arc<Inner>);
+pub struct Engine {
+    inner: Arc<Inner>,
+    /// The variant that this handle asks, and its name.
+    variant: Option<(AdapterId, Arc<str>)>,
+}
 
 struct Inner {
     name: Arc<str>,
+    /// The names of its adapters.
+    adapters: Vec<Arc<str>>,
     desk: Arc<Desk>,
     admission: Arc<Semaphore>,
     counting: Arc<Semaphore>,
@@ -77,6 +86,10 @@ pub struct Stats {
     pub reused_tokens: u64,
     /// Of these, tokens that had been evicted from the KV cache and were put back.
     pub restored_tokens: u64,
+    /// Tokens that were guessed and computed before they were said.
+    pub guessed_tokens: u64,
+    /// Of these, tokens that were said.
+    pub confirmed_tokens: u64,
     /// Cells of the KV cache in use, those kept for later calls included.
     pub cells: u64,
     /// Times it was loaded.
@@ -92,8 +105,21 @@ impl Engine {
     /// # Errors
     /// Why the model cannot be served; see [`LoadError`].
     pub fn load(path: &Path, name: &str, config: Config) -> Result<Self, LoadError> {
+        Self::load_with(path, name, config, &[])
+    }
+
+    /// The same with adapters of the model.
+    ///
+    /// # Errors
+    /// Why the model or an adapter cannot be served; see [`LoadError`].
+    pub fn load_with(
+        path: &Path,
+        name: &str,
+        config: Config,
+        adapters: &[Adapter],
+    ) -> Result<Self, LoadError> {
         let (residence, footprint) = (Residence::default(), Footprint::default());
-        let spec = ModelSpec { path, name, config: &config, residence, footprint };
+        let spec = ModelSpec { path, name, config: &config, adapters, residence, footprint };
         let engine = Self::start(Source::Threads, spec, &Room::default())?;
         engine.wake()?;
         Ok(engine)
@@ -111,12 +137,18 @@ impl Engine {
     }
 
     pub(crate) fn start(source: Source, spec: ModelSpec<'_>, room: &Room) -> Result<Self, LoadError> {
-        let ModelSpec { path, name, config, residence, footprint } = spec;
+        let ModelSpec { path, name, config, adapters, residence, footprint } = spec;
         config.check()?;
         let settings = serde_json::to_string(config).map_err(|error| LoadError::Worker(error.to_string()))?;
         // Where the worker runs need not be where this does.
         let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-        let open = Order::Open { version: VERSION, path, name: name.to_owned(), config: settings };
+        let open = Order::Open {
+            version: VERSION,
+            path,
+            name: name.to_owned(),
+            config: settings,
+            adapters: adapters.iter().map(Adapter::absolute).collect(),
+        };
         let terms = Terms {
             name: name.into(),
             window: outlet::window(config.event_buffer),
@@ -143,14 +175,25 @@ impl Engine {
             })
             .map_err(LoadError::Thread)?;
         let places = config.slots as usize + config.queue;
-        Ok(Self(Arc::new(Inner {
+        let inner = Inner {
             name: name.into(),
+            adapters: adapters.iter().map(|adapter| adapter.name.as_str().into()).collect(),
             desk,
             admission: Arc::new(Semaphore::new(places)),
             counting: Arc::new(Semaphore::new(COUNTS)),
             places,
             supervisor: Mutex::new(Some((thread, end))),
-        })))
+        };
+        Ok(Self { inner: Arc::new(inner), variant: None })
+    }
+
+    /// A handle to the variant of the model that the adapter of this name makes; `None`: it
+    /// has none.
+    #[must_use]
+    pub fn variant(&self, name: &str) -> Option<Self> {
+        let at = self.inner.adapters.iter().position(|adapter| **adapter == *name)?;
+        let variant = Some((AdapterId::try_from(at + 1).ok()?, Arc::clone(&self.inner.adapters[at])));
+        Some(Self { inner: Arc::clone(&self.inner), variant })
     }
 
     /// Loads the model, if it is not loaded and there is room for it beside those that are;
@@ -160,23 +203,23 @@ impl Engine {
     /// # Errors
     /// Why the model cannot be served; see [`LoadError`].
     pub fn wake(&self) -> Result<bool, LoadError> {
-        self.0.desk.load()
+        self.inner.desk.load()
     }
 
     /// What is known of the model; `None`: it was never loaded.
     pub fn model(&self) -> Option<ModelInfo> {
-        self.0.desk.known().map(|ready| ready.info.clone())
+        self.inner.desk.known().map(|ready| ready.info.clone())
     }
 
     /// What became of it, in words: "asleep", "loading (43 %)", "ready" …
     pub fn state(&self) -> String {
-        self.0.desk.phase()
+        self.inner.desk.phase()
     }
 
     /// What it is doing.
     pub fn stats(&self) -> Stats {
-        let figures = self.0.desk.figures();
-        let inside = (self.0.places - self.0.admission.available_permits()) as u64;
+        let figures = self.inner.desk.figures();
+        let inside = (self.inner.places - self.inner.admission.available_permits()) as u64;
         Stats {
             ready: self.is_alive(),
             busy: figures.busy,
@@ -189,9 +232,11 @@ impl Engine {
             preempted: figures.preempted,
             reused_tokens: figures.reused,
             restored_tokens: figures.restored,
+            guessed_tokens: figures.guessed,
+            confirmed_tokens: figures.confirmed,
             cells: figures.cells,
-            loads: self.0.desk.loads(),
-            restarts: self.0.desk.restarts(),
+            loads: self.inner.desk.loads(),
+            restarts: self.inner.desk.restarts(),
         }
     }
 
@@ -201,10 +246,15 @@ impl Engine {
     /// # Errors
     /// As of any call: overload, overflow of the context, shutdown.
     pub async fn continue_greedily(&self, text: &str, max_tokens: usize) -> Result<EventStream, Failure> {
-        let permit = self.0.admit()?;
-        self.0.must_chat(&*self.0.desk.ready().await?)?;
-        let question = Question::Continue { text: text.into(), max_tokens: max_tokens as u64 };
-        answer(&self.0.desk, &question, permit).await
+        let permit = self.inner.admit()?;
+        self.inner.must_chat(&*self.inner.desk.ready().await?)?;
+        let question =
+            Question::Continue { text: text.into(), max_tokens: max_tokens as u64, adapter: self.adapter() };
+        answer(&self.inner.desk, &question, permit).await
+    }
+
+    fn adapter(&self) -> AdapterId {
+        self.variant.as_ref().map_or(0, |(adapter, _)| *adapter)
     }
 
     /// Whether it can answer now, though it may have to be loaded first.
@@ -214,25 +264,25 @@ impl Engine {
 
     /// Why it cannot answer now, as in "is restarting after …"; `None`: it can.
     pub fn not_ready(&self) -> Option<String> {
-        self.0.desk.not_ready()
+        self.inner.desk.not_ready()
     }
 
     /// Its desk, for tests that cut its worker off.
     #[cfg(test)]
     pub(crate) fn desk(&self) -> &Desk {
-        &self.0.desk
+        &self.inner.desk
     }
 
     /// Ends all calls after the current step (they hear `Unavailable`), and waits for
     /// the worker to be gone. Later calls are refused. Blocks for at most about one step.
     pub fn shutdown(&self) {
-        self.0.shutdown();
+        self.inner.shutdown();
     }
 }
 
 impl Service for Engine {
     async fn call(&self, call: Call) -> Result<Reply, Failure> {
-        let inner = &*self.0;
+        let inner = &*self.inner;
         // Places first: those that wait for the model to be loaded are bounded, too.
         let permits = inner.places(&call).await?;
         let ready = inner.desk.ready().await?;
@@ -252,11 +302,14 @@ impl Service for Engine {
             inner.must_chat(&ready)?;
             call.chat()?.leave_home_with_choices()?;
         }
-        let events = inner.answer(&call, permits).await?;
+        let events = inner.answer(&call, self.adapter(), permits).await?;
         Ok(Reply {
             priority,
             form: Form::Events,
-            model: Arc::clone(&inner.name),
+            model: self
+                .variant
+                .as_ref()
+                .map_or_else(|| Arc::clone(&inner.name), |(_, name)| Arc::clone(name)),
             dropped,
             provider_request_id: None,
             events,
@@ -266,7 +319,7 @@ impl Service for Engine {
 
 impl fmt::Debug for Engine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Engine").field("model", &self.0.name).field("stats", &self.stats()).finish()
+        f.debug_struct("Engine").field("model", &self.inner.name).field("stats", &self.stats()).finish()
     }
 }
 
@@ -292,12 +345,13 @@ impl Inner {
     async fn answer(
         &self,
         call: &Call,
+        adapter: AdapterId,
         mut permits: Vec<OwnedSemaphorePermit>,
     ) -> Result<EventStream, Failure> {
         let question = |choice| match call.operation {
             Operation::Embed => Question::Embed(call.clone()),
             Operation::CountTokens => Question::Count(call.clone()),
-            _ => Question::Chat { call: call.clone(), choice },
+            _ => Question::Chat { call: call.clone(), choice, adapter },
         };
         if permits.len() == 1
             && let Some(permit) = permits.pop()

@@ -33,6 +33,16 @@ pub enum LoadError {
         /// llama.cpp's last error line.
         reason: String,
     },
+    /// An adapter of it cannot be used: no adapter, damaged, or made for another model.
+    #[error("the adapter {name} cannot be loaded from {path}: {reason}")]
+    Adapter {
+        /// The name it is served by.
+        name: String,
+        /// Its file.
+        path: PathBuf,
+        /// The system's error, or llama.cpp's last line.
+        reason: String,
+    },
     /// The context (KV cache and compute buffers) could not be made, mostly for want of memory.
     #[error("llama.cpp cannot make a context of {context_tokens} tokens: {reason}; lower `context_tokens`")]
     Context {

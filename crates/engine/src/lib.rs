@@ -22,6 +22,7 @@
 //!
 //! llama.cpp's kernels are embedded through `llama-cpp-2`; everything above them is ours.
 
+mod adapter;
 mod backend;
 mod choices;
 mod config;
@@ -46,6 +47,7 @@ mod tools;
 mod vocabulary;
 mod worker;
 
+pub use adapter::Adapter;
 pub use backend::default_threads;
 pub use config::{Config, EmbeddingDefaults, SamplingDefaults, Sharing};
 pub use engine::{Engine, ModelSpec, Stats};

@@ -91,6 +91,7 @@ fn limits(config: &Config) -> Limits {
         inter_token: config.inter_token_ms.map(|ms| Duration::from_millis(ms.into())),
         longest_step: Duration::from_millis(config.step_ms.into()),
         stalled_reader: Duration::from_millis(config.stalled_reader_ms),
+        speculate: config.speculate,
         cache: CacheLimits {
             sequences: config.sequences(),
             kept_cells: kept as usize,

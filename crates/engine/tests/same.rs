@@ -2,9 +2,10 @@
 //! other calls in the batch, a beginning from the prefix cache, one restored from memory.
 //!
 //! All of them to the last token, on a CPU: rows of a batch are computed as if they stood
-//! alone, and a text's cells lie in the order of its tokens (`backend/cells.rs`). Only
-//! prompts of 64 tokens and more that are computed in tiles (`exact` is not set) may be
-//! answered otherwise; then the test wants to see that the two tokens were nearly as likely.
+//! alone (`backend/llama.rs`), and a text's cells lie in the order of its tokens
+//! (`backend/cells.rs`). Only prompts of 64 tokens and more that are computed in tiles
+//! (`exact` is not set) may be answered otherwise; then the test wants to see that the two
+//! tokens were nearly as likely.
 //!
 //! Six prompts, or as many as `OUTCROP_SAME_PROMPTS` says (there are fifty).
 
@@ -111,7 +112,14 @@ fn compare(what: &str, exact: bool, expected: &[Vec<TokenLogprob>], found: &[Vec
 #[tokio::test]
 async fn nothing_around_a_call_changes_its_answer() {
     let prompts = prompts();
-    let expected = one_by_one(&load(|config| config.slots = 1), &prompts).await;
+    let expected = one_by_one(
+        &load(|config| {
+            config.slots = 1;
+            config.speculate = false;
+        }),
+        &prompts,
+    )
+    .await;
 
     let chunks = load(|config| config.prefill_tokens = 7);
     compare("in chunks of seven", true, &expected, &one_by_one(&chunks, &prompts).await);
@@ -164,14 +172,42 @@ async fn nothing_around_a_call_changes_its_answer() {
     }
     drop(all);
 
-    let long: Vec<String> = prompts.iter().map(|prompt| format!("{}{prompt}", BEGINNING.repeat(4))).collect();
-    let exact = |prefill_tokens| load(|config| config.prefill_tokens = prefill_tokens);
-    let expected = one_by_one(&exact(512), &long).await;
-    compare("long ones, in chunks of seven", true, &expected, &one_by_one(&exact(7), &long).await);
-    compare(
-        "long ones, in tiles",
-        false,
-        &expected,
-        &one_by_one(&load(|config| config.exact = false), &long).await,
-    );
+    // Longer than what several threads share among them (512), and than a tile.
+    let long: Vec<String> =
+        prompts.iter().take(2).map(|prompt| format!("{}{prompt}", BEGINNING.repeat(15))).collect();
+    let expected = one_by_one(&load(|config| config.threads = Some(1)), &long).await;
+    let chunks = load(|config| config.prefill_tokens = 7);
+    compare("long ones, in chunks of seven", true, &expected, &one_by_one(&chunks, &long).await);
+    drop(chunks);
+    let two = |prefill_tokens| {
+        load(|config| {
+            config.threads = Some(2);
+            config.prefill_tokens = prefill_tokens;
+        })
+    };
+    let by_two = one_by_one(&two(512), &long).await;
+    let together = two(7);
+    let together = join_all(long.iter().map(|prompt| answer(&together, prompt))).await;
+    compare("long ones, by two threads", true, &by_two, &together);
+    let tiles = load(|config| config.exact = false);
+    compare("long ones, in tiles", false, &expected, &one_by_one(&tiles, &long).await);
+}
+
+/// Answers that repeat their prompt, with several tokens a step and without.
+#[tokio::test]
+async fn guesses_change_no_answer() {
+    let list = "apple, pear, plum, fig, quince, medlar, cherry, lemon, lime, orange";
+    let prompts: Vec<String> =
+        [list, "1 2 3 4 5 6 7 8 9 10 11 12", "He said no. She said yes. They said nothing."]
+            .iter()
+            .map(|text| format!("Once more: {text}. Once more: {text}. Once more: {text}. Once more:"))
+            .collect();
+    let expected = one_by_one(&load(|config| config.speculate = false), &prompts).await;
+    let guessing = load(|_| ());
+    compare("with guesses, one by one", true, &expected, &one_by_one(&guessing, &prompts).await);
+    let together = join_all(prompts.iter().map(|prompt| answer(&guessing, prompt))).await;
+    compare("with guesses, all at once", true, &expected, &together);
+    let stats = guessing.stats();
+    eprintln!("{} of {} guesses were right", stats.confirmed_tokens, stats.guessed_tokens);
+    assert!(stats.guessed_tokens > 0);
 }

@@ -100,14 +100,16 @@ impl Parts {
     fn publish(&self) -> Result<(), Exit> {
         let mut targets = Targets::default();
         for model in &self.local {
-            targets.add(model.target()).map_err(Exit::usage)?;
+            for target in model.targets() {
+                targets.add(target).map_err(Exit::usage)?;
+            }
         }
         for hosted in &self.hosted {
             hosted.route(&mut targets)?;
         }
         // An alias may name another alias, in any order of the file: those whose target
         // is known go first, until no more can.
-        let mut known: BTreeSet<String> = self.local.iter().map(|model| model.id.clone()).collect();
+        let mut known: BTreeSet<String> = self.local.iter().flat_map(LocalModel::names).cloned().collect();
         known.extend(self.hosted.iter().flat_map(Hosted::names));
         let mut waiting: Vec<_> = self.aliases.iter().collect();
         while let Some(next) = waiting.iter().position(|(_, target)| known.contains(*target)) {

@@ -105,6 +105,19 @@ impl Cells {
         }
     }
 
+    /// Takes a stretch out of a sequence, if it is what was put there last and nobody else holds
+    /// it; tells whether it was. What comes next may have its cells.
+    pub(super) fn pop(&mut self, sequence: SequenceId, positions: &Positions) -> bool {
+        let own = |cell: &&Cell| cell.is(sequence, positions) && cell.holders.len() == 1;
+        let kept = self.in_use() - self.cells.iter().rev().take_while(own).count();
+        let all = kept < self.in_use() && !self.cells[..kept].iter().any(|cell| cell.is(sequence, positions));
+        if all {
+            self.alive -= self.in_use() - kept;
+            self.cells.truncate(kept);
+        }
+        all
+    }
+
     /// What is to be moved, in this order, so that no cell in use is dead; every text's
     /// cells keep their order. Counts as done.
     ///
@@ -215,6 +228,22 @@ mod tests {
         assert!(cells.fit(4) && !cells.fit(5));
         cells.remove(0, &(0..u32::MAX));
         assert!(cells.all_dead());
+    }
+
+    #[test]
+    fn only_what_came_last_and_is_nobody_elses_is_free_at_once() {
+        let mut cells = Cells::new(100);
+        (0..4).for_each(|position| cells.push(1, position));
+        (0..3).for_each(|position| cells.push(2, position));
+        assert!(!cells.pop(1, &(2..u32::MAX)), "others came after it");
+        assert!(!cells.pop(2, &(3..u32::MAX)), "there is nothing");
+        assert!(cells.pop(2, &(1..u32::MAX)));
+        assert_eq!((cells.in_use(), cells.dead()), (5, 0));
+        cells.copy(2, 3, &(0..1));
+        assert!(!cells.pop(2, &(0..u32::MAX)), "it is another's, too");
+        cells.remove(2, &(0..u32::MAX));
+        cells.push(1, 4);
+        assert!(!cells.pop(1, &(3..u32::MAX)), "only a part of it came last");
     }
 
     #[test]

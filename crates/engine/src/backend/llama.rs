@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use llama_cpp_2::DecodeError;
 use llama_cpp_2::context::LlamaContext;
-use llama_cpp_2::context::params::LlamaContextParams;
+use llama_cpp_2::context::params::{KvCacheType, LlamaContextParams};
 use llama_cpp_2::context::session::LlamaStateSeqFlags;
 use llama_cpp_2::llama_backend::LlamaBackend;
 use llama_cpp_2::llama_batch::LlamaBatch;
@@ -16,12 +16,13 @@ use llama_cpp_2::model::LlamaModel;
 use llama_cpp_2::model::params::LlamaModelParams;
 use llama_cpp_2::token::LlamaToken;
 
+use super::adapters::Adapters;
 use super::cells::{Cells, Group};
-use super::pieces::pieces;
+use super::pieces::{Cut, pieces};
 use super::{Backend, BatchToken, Positions, SequenceId, StepError, log, threads};
 use crate::tools::MARKS;
 use crate::vocabulary::{Token, Tokenize, Vocabulary};
-use crate::{Config, LoadError};
+use crate::{Adapter, Config, LoadError};
 
 /// llama.cpp may be set up once per process.
 pub(super) fn llama_cpp() -> &'static LlamaBackend {
@@ -36,16 +37,18 @@ pub(super) fn llama_cpp() -> &'static LlamaBackend {
 /// that computes and by the callers' tasks that cut prompts into tokens.
 pub(crate) struct LoadedModel {
     model: LlamaModel,
+    adapters: Adapters,
     vocabulary: Arc<Vocabulary>,
     /// The tokens of an empty input.
     around: OnceLock<Vec<Token>>,
 }
 
 impl LoadedModel {
-    /// Maps the file at `path`; `progress` hears how far that is, 0 to 1.
+    /// Maps the file at `path` and reads its adapters; `progress` hears how far that is, 0 to 1.
     pub(crate) fn open(
         path: &Path,
         config: &Config,
+        adapters: &[Adapter],
         mut progress: impl FnMut(f32) + 'static,
     ) -> Result<Self, LoadError> {
         check_magic(path)?;
@@ -57,10 +60,11 @@ impl LoadedModel {
             progress(done);
             true
         });
-        let model = LlamaModel::load_from_file(backend, path, &params)
+        let mut model = LlamaModel::load_from_file(backend, path, &params)
             .map_err(|_| LoadError::Model { path: path.to_owned(), reason: log::last_error() })?;
+        let adapters = Adapters::load(&mut model, adapters)?;
         let vocabulary = Arc::new(read_vocabulary(&model));
-        Ok(Self { model, vocabulary, around: OnceLock::new() })
+        Ok(Self { model, adapters, vocabulary, around: OnceLock::new() })
     }
 
     pub(super) fn raw(&self) -> &LlamaModel {
@@ -204,6 +208,7 @@ fn read_vocabulary(model: &LlamaModel) -> Vocabulary {
 /// A model's context: the KV cache and the buffers of computation. Belongs to one thread.
 pub(crate) struct Llama<'m> {
     context: LlamaContext<'m>,
+    adapters: &'m Adapters,
     batch: LlamaBatch<'static>,
     /// What it remembers is one thing per token.
     shares: bool,
@@ -241,6 +246,7 @@ impl<'m> Llama<'m> {
             .with_n_threads_batch(threads)
             // Without it each sequence would own a fixed share of the cache.
             .with_kv_unified(true)
+            .with_type_v(value_type(config))
             .with_no_perf(true);
         log::clear_last_error();
         let context = model.model.new_context(llama_cpp(), params).map_err(|_| LoadError::Context {
@@ -251,6 +257,7 @@ impl<'m> Llama<'m> {
         let size = context.n_ctx() as usize;
         Ok(Self {
             context,
+            adapters: &model.adapters,
             batch,
             shares,
             passage: config.sequences(),
@@ -333,6 +340,9 @@ impl<'m> Llama<'m> {
 
     /// Computes a piece of a step.
     fn compute(&mut self, piece: &[BatchToken]) -> Result<(), StepError> {
+        if let Some(first) = piece.first() {
+            self.adapters.apply(&mut self.context, first.adapter)?;
+        }
         self.batch.clear();
         for entry in piece {
             let token = LlamaToken(entry.token.cast_signed());
@@ -376,6 +386,16 @@ pub(crate) const GPU: bool = cfg!(any(
 /// logits of all.
 const MICRO_BATCH: u32 = 512;
 
+/// How values are kept in the KV cache. On a CPU, ggml's attention goes in tiles from 64 tokens
+/// on, and with several threads in parts for a single one, and rounds otherwise each time; but
+/// only where keys and values are of one type (`ggml_compute_forward_flash_attn_ext_f16`).
+/// Where they are not, each token is computed as if it stood alone, and its values are summed
+/// in single precision: half precision, in which they would be summed otherwise, loses more
+/// over a thousand tokens than BF16 does in each of them.
+pub(super) fn value_type(config: &Config) -> KvCacheType {
+    if config.exact && !GPU { KvCacheType::BF16 } else { KvCacheType::F16 }
+}
+
 /// The most tokens one step can hold: a prefill chunk and one token of every slot. Not less
 /// than there are sequences: llama.cpp asserts that a batch could hold a token of each.
 fn step_tokens(config: &Config) -> u32 {
@@ -391,7 +411,7 @@ impl Backend for Llama<'_> {
         // Not a part of the time that a step like this takes.
         self.make_room(batch.len());
         let began = Instant::now();
-        let pieces = if GPU { std::iter::once(0..batch.len()).collect() } else { pieces(batch, self.exact) };
+        let pieces = pieces(batch, if GPU || self.exact { Cut::Adapters } else { Cut::Tiles });
         self.early.0.clear();
         self.early.1.clear();
         for piece in pieces {
@@ -437,7 +457,8 @@ impl Backend for Llama<'_> {
     }
 
     fn remove(&mut self, sequence: SequenceId, positions: Positions) {
-        if self.cells.is_some() {
+        let last = self.cells.as_mut().is_some_and(|cells| cells.pop(sequence, &positions));
+        if self.cells.is_some() && !last {
             // They stay in use, or new tokens would be put there.
             self.share(sequence, self.attic, positions.clone());
         }

@@ -3,6 +3,7 @@
 //! The only folder that names `llama_cpp_2`. The scheduler knows only [`Backend`],
 //! so that its tests drive a scripted one.
 
+mod adapters;
 mod cells;
 mod holders;
 mod llama;
@@ -18,6 +19,7 @@ pub(crate) use llama::{GPU, Llama, LoadedModel};
 pub(crate) use pooled::Pooled;
 pub use threads::default_threads;
 
+use crate::adapter::AdapterId;
 use crate::vocabulary::Token;
 
 /// A stretch of one text from this length on is computed in another way than its tokens one
@@ -43,6 +45,8 @@ pub(crate) struct BatchToken {
     pub(crate) position: u32,
     /// Its sequence.
     pub(crate) sequence: SequenceId,
+    /// What it is computed with: all tokens of a sequence with the same.
+    pub(crate) adapter: AdapterId,
     /// Whether the logits after it are wanted.
     pub(crate) logits: bool,
 }

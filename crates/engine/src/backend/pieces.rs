@@ -1,35 +1,56 @@
-//! How a step is cut for the CPU, so that what is computed around a call does not change
-//! what is computed for it.
+//! How a step is cut into what is computed at once.
 //!
-//! Up to 63 tokens at once, each is computed as if it stood alone: bit for bit the same
-//! logits (SmolLM2, one thread, up to 8 calls). From 64 tokens on ggml's attention goes in
-//! tiles, several times faster where it looks far back, and rounds otherwise; one rounding
-//! error is enough to change a greedy answer. So a long stretch of a prompt goes by itself,
-//! and everything else in groups below that. With `exact` there are no long stretches.
+//! A context applies one adapter at a time, so the tokens of each go by themselves.
+//!
+//! On a CPU, unless each token is computed as if it stood alone
+//! ([`value_type`](super::llama::value_type)), attention goes in tiles from 64 tokens on:
+//! several times faster where it looks far back, and with other roundings, which must not
+//! reach the answers beside it. So a long stretch of a prompt goes by itself, and everything
+//! else in groups below that.
 
 use std::ops::Range;
 
 use super::{BatchToken, LONG_STRETCH};
 
+/// Where a step is cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cut {
+    /// Between adapters.
+    Adapters,
+    /// There, and around what goes in tiles.
+    Tiles,
+}
+
 /// Cuts a batch into what is computed at once, in order.
-pub(super) fn pieces(batch: &[BatchToken], exact: bool) -> Vec<Range<usize>> {
+pub(super) fn pieces(batch: &[BatchToken], cut: Cut) -> Vec<Range<usize>> {
     let mut pieces = Vec::new();
-    let mut group = 0..0;
+    let mut start = 0;
+    for alike in batch.chunk_by(|a, b| a.adapter == b.adapter) {
+        match cut {
+            Cut::Adapters => pieces.push(start..start + alike.len()),
+            Cut::Tiles => tiles(alike, start, &mut pieces),
+        }
+        start += alike.len();
+    }
+    pieces
+}
+
+fn tiles(batch: &[BatchToken], start: usize, pieces: &mut Vec<Range<usize>>) {
+    let mut group = start..start;
     for stretch in batch.chunk_by(|a, b| a.sequence == b.sequence) {
         let end = group.end + stretch.len();
-        if stretch.len() >= LONG_STRETCH && !exact {
-            cut(&group, &mut pieces);
+        if stretch.len() >= LONG_STRETCH {
+            split(&group, pieces);
             pieces.push(group.end..end);
             group = end..end;
         } else {
             group.end = end;
         }
     }
-    cut(&group, &mut pieces);
-    pieces
+    split(&group, pieces);
 }
 
-fn cut(group: &Range<usize>, pieces: &mut Vec<Range<usize>>) {
+fn split(group: &Range<usize>, pieces: &mut Vec<Range<usize>>) {
     const MOST: usize = LONG_STRETCH - 1;
     pieces.extend(group.clone().step_by(MOST).map(|start| start..group.end.min(start + MOST)));
 }
@@ -38,16 +59,20 @@ fn cut(group: &Range<usize>, pieces: &mut Vec<Range<usize>>) {
 mod tests {
     use super::*;
 
+    fn token(position: u32, sequence: u32, adapter: u32) -> BatchToken {
+        BatchToken { token: 0, position, sequence, adapter, logits: false }
+    }
+
     fn batch(stretches: &[usize]) -> Vec<BatchToken> {
         let of = |(sequence, &length): (u32, &usize)| {
-            (0..length as u32).map(move |position| BatchToken { token: 0, position, sequence, logits: false })
+            (0..length as u32).map(move |position| token(position, sequence, 0))
         };
         (0..).zip(stretches).flat_map(of).collect()
     }
 
     /// Where the pieces of a batch end.
-    fn ends(stretches: &[usize], exact: bool) -> Vec<usize> {
-        let pieces = pieces(&batch(stretches), exact);
+    fn ends(stretches: &[usize]) -> Vec<usize> {
+        let pieces = pieces(&batch(stretches), Cut::Tiles);
         let starts = pieces.iter().map(|piece| piece.start);
         assert!(starts.skip(1).eq(pieces.iter().map(|piece| piece.end).take(pieces.len().saturating_sub(1))));
         pieces.iter().map(|piece| piece.end).collect()
@@ -55,17 +80,24 @@ mod tests {
 
     #[test]
     fn short_ones_go_together_and_long_ones_alone() {
-        assert_eq!(ends(&[1, 1, 40], false), [42]);
-        assert_eq!(ends(&[1, 100, 1, 1], false), [1, 101, 103]);
-        assert_eq!(ends(&[64, 63, 64], false), [64, 127, 191]);
-        assert_eq!(ends(&[512], false), [512]);
-        assert!(ends(&[], false).is_empty());
+        assert_eq!(ends(&[1, 1, 40]), [42]);
+        assert_eq!(ends(&[1, 100, 1, 1]), [1, 101, 103]);
+        assert_eq!(ends(&[64, 63, 64]), [64, 127, 191]);
+        assert_eq!(ends(&[512]), [512]);
+        assert!(ends(&[]).is_empty());
     }
 
     #[test]
     fn never_are_there_so_many_that_attention_goes_in_tiles() {
-        assert_eq!(ends(&[1; 100], false), [63, 100]);
-        assert_eq!(ends(&[40, 40], false), [63, 80]);
-        assert_eq!(ends(&[1, 100], true), [63, 101]);
+        assert_eq!(ends(&[1; 100]), [63, 100]);
+        assert_eq!(ends(&[40, 40]), [63, 80]);
+    }
+    #[test]
+    fn tokens_of_several_adapters_are_never_computed_at_once() {
+        let batch: Vec<BatchToken> =
+            [0, 0, 1, 1, 1, 2].iter().zip(0..).map(|(&adapter, at)| token(0, at, adapter)).collect();
+        assert_eq!(pieces(&batch, Cut::Adapters), [0..2, 2..5, 5..6]);
+        assert_eq!(pieces(&batch, Cut::Tiles), [0..2, 2..5, 5..6]);
+        assert!(pieces(&[], Cut::Adapters).is_empty());
     }
 }

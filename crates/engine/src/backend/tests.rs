@@ -47,6 +47,7 @@ fn plain_loop(model: &LoadedModel, prompt: &str) -> String {
     use llama_cpp_2::token::LlamaToken;
 
     let params = LlamaContextParams::default().with_n_ctx(std::num::NonZeroU32::new(512)).with_n_threads(1);
+    let params = params.with_type_v(super::llama::value_type(&Config::default()));
     let mut context = model.raw().new_context(llama_cpp(), params.with_n_threads_batch(1)).unwrap();
     let mut sampler = LlamaSampler::chain_simple([LlamaSampler::greedy()]);
     let mut batch = LlamaBatch::new(512, 1);
@@ -82,7 +83,7 @@ async fn ours(engine: &Engine, prompt: &str) -> String {
 async fn greedy_output_equals_llama_cpps_own_for_twenty_prompts() {
     let path = model::model_path();
     let config = Config { threads: Some(1), context_tokens: 2048, ..Config::default() };
-    let model = LoadedModel::open(&path, &config, |_| ()).unwrap();
+    let model = LoadedModel::open(&path, &config, &[], |_| ()).unwrap();
     let expected: Vec<String> = PROMPTS.iter().map(|prompt| plain_loop(&model, prompt)).collect();
     let engine = Engine::load(&path, "greedy", config).unwrap();
     for (prompt, expected) in PROMPTS.iter().zip(&expected) {
@@ -105,6 +106,7 @@ fn compute(llama: &mut Llama<'_>, sequence: SequenceId, tokens: &[Token], from: 
         token: tokens[position],
         position: position as u32,
         sequence,
+        adapter: 0,
         logits: position == last,
     };
     let mut logits = Vec::new();
@@ -126,7 +128,7 @@ fn farthest(a: &[f32], b: &[f32]) -> f32 {
 #[test]
 fn what_is_copied_saved_and_restored_is_the_same_text() {
     let config = Config { threads: Some(1), context_tokens: 512, slots: 4, ..Config::default() };
-    let model = LoadedModel::open(&model::model_path(), &config, |_| ()).unwrap();
+    let model = LoadedModel::open(&model::model_path(), &config, &[], |_| ()).unwrap();
     let mut llama = Llama::new(&model, &config).unwrap();
     assert!(llama.shares());
     let tokens = text(&model);
@@ -166,7 +168,7 @@ fn what_is_copied_saved_and_restored_is_the_same_text() {
 #[test]
 fn no_bit_changes_with_what_is_computed_and_forgotten_around_a_text() {
     let config = Config { threads: Some(1), context_tokens: 1024, slots: 8, ..Config::default() };
-    let model = LoadedModel::open(&model::model_path(), &config, |_| ()).unwrap();
+    let model = LoadedModel::open(&model::model_path(), &config, &[], |_| ()).unwrap();
     let tokens = text(&model);
     let mut llama = Llama::new(&model, &config).unwrap();
     let expected: Vec<Vec<f32>> = (40..tokens.len())

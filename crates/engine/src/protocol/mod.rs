@@ -17,10 +17,11 @@ pub(crate) use failure::Failed;
 pub(crate) use frame::{FrameError, Frames, encode};
 pub(crate) use said::Said;
 
-use crate::{LoadError, ModelInfo};
+use crate::adapter::AdapterId;
+use crate::{Adapter, LoadError, ModelInfo};
 
 /// Raised with every change of a frame's form.
-pub(crate) const VERSION: u32 = 2;
+pub(crate) const VERSION: u32 = 3;
 
 /// What the gateway tells a worker.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -35,6 +36,8 @@ pub(crate) enum Order {
         name: String,
         /// The [`Config`](crate::Config), as JSON: it may skip fields, which postcard cannot.
         config: String,
+        /// Its adapters; calls name them by their places, from 1.
+        adapters: Vec<Adapter>,
     },
     /// Answer this.
     Call {
@@ -44,6 +47,8 @@ pub(crate) enum Order {
         key: String,
         /// What goes first; 0 is usual.
         priority: u8,
+        /// What it is computed with.
+        adapter: AdapterId,
         /// What is asked.
         ask: Ask,
     },
@@ -143,6 +148,8 @@ pub(crate) struct Figures {
     pub(crate) preempted: u64,
     pub(crate) reused: u64,
     pub(crate) restored: u64,
+    pub(crate) guessed: u64,
+    pub(crate) confirmed: u64,
     pub(crate) cells: u64,
 }
 
@@ -159,6 +166,8 @@ impl Figures {
             preempted: self.preempted + earlier.preempted,
             reused: self.reused + earlier.reused,
             restored: self.restored + earlier.restored,
+            guessed: self.guessed + earlier.guessed,
+            confirmed: self.confirmed + earlier.confirmed,
             cells: self.cells,
         }
     }

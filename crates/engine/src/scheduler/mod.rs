@@ -17,6 +17,7 @@ mod origin;
 mod pace;
 mod plan;
 mod sequence;
+mod speculate;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -44,6 +45,8 @@ pub(crate) struct Limits {
     pub(crate) inter_token: Option<Duration>,
     pub(crate) longest_step: Duration,
     pub(crate) stalled_reader: Duration,
+    /// Whether answers are guessed at.
+    pub(crate) speculate: bool,
     pub(crate) cache: CacheLimits,
 }
 
@@ -56,6 +59,10 @@ pub(crate) struct Counters {
     pub(crate) prefilled: AtomicU64,
     /// Tokens generated.
     pub(crate) decoded: AtomicU64,
+    /// Tokens guessed and computed, right or wrong.
+    pub(crate) guessed: AtomicU64,
+    /// Of these, those that were right.
+    pub(crate) confirmed: AtomicU64,
     /// Calls answered to their end.
     pub(crate) completed: AtomicU64,
     /// Calls whose client went away.
@@ -235,24 +242,34 @@ impl<B: Backend> Scheduler<B> {
         }
     }
 
-    /// The step went well: every call whose last token was in it gets its next one.
+    /// The step went well: every call whose last token was in it gets its next one, and more
+    /// if it was guessed right.
     fn advance(&mut self) {
-        for &Planned { index, last, tokens, .. } in &self.planned {
+        for &Planned { index, last, tokens, guessed, .. } in &self.planned {
             let sequence = &mut self.running[index];
-            let upto = self.batch[last].position as usize + 1;
             self.fair.charge(&sequence.origin().principal, tokens as u64);
-            if let Some((lease, all)) = sequence.lease_and_tokens() {
-                self.cache.computed(&mut self.backend, lease, all, upto);
-            }
-            if !self.batch[last].logits {
+            let known = sequence.computed() + tokens - guessed;
+            let mut upto = known;
+            if self.batch[last].logits {
+                let rows = (last - guessed..=last).map(|row| self.backend.logits(row));
+                let said = sequence.advance(rows, &self.vocabulary, &mut self.scratch);
+                // The last one that it said is still to be computed.
+                upto += said.saturating_sub(1);
+                count(&self.counters.prefilled, (tokens - guessed) as u64 - 1);
+                count(&self.counters.decoded, said.max(1) as u64);
+                count(&self.counters.guessed, guessed as u64);
+                count(&self.counters.confirmed, (upto - known) as u64);
+                if sequence.over() {
+                    count(&self.counters.completed, 1);
+                }
+            } else {
                 count(&self.counters.prefilled, tokens as u64);
-                continue;
             }
-            count(&self.counters.prefilled, tokens as u64 - 1);
-            count(&self.counters.decoded, 1);
-            sequence.advance(self.backend.logits(last), &self.vocabulary, &mut self.scratch);
-            if sequence.over() {
-                count(&self.counters.completed, 1);
+            if let Some((lease, all)) = sequence.lease_and_tokens() {
+                if upto < known + guessed {
+                    self.backend.remove(lease.id, upto as u32..u32::MAX);
+                }
+                self.cache.computed(&mut self.backend, lease, all, upto);
             }
         }
     }

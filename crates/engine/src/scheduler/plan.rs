@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::Scheduler;
-use super::pace::Stretch;
+use super::pace::{Guesses, Stretch};
 use crate::backend::{Backend, BatchToken};
 
 /// A call's part of a step.
@@ -20,6 +20,8 @@ pub(super) struct Planned {
     pub(super) position: usize,
     /// They are the next token of an answer, and no prompt.
     pub(super) decodes: bool,
+    /// The last so many of them are a guess at what comes after it.
+    pub(super) guessed: usize,
 }
 
 impl<B: Backend> Scheduler<B> {
@@ -36,8 +38,9 @@ impl<B: Backend> Scheduler<B> {
         self.batch.clear();
         self.planned.clear();
         self.steps += 1;
-        for (index, tokens) in shares {
-            self.put(index, tokens);
+        let mut guesses = self.guesses(&shares);
+        for (index, tokens) in self.by_adapter(shares) {
+            self.put(index, tokens, &mut guesses);
         }
     }
 
@@ -84,22 +87,55 @@ impl<B: Backend> Scheduler<B> {
         turns.into_iter().map(|index| (index, shares[index])).filter(|(_, tokens)| *tokens > 0).collect()
     }
 
-    /// Puts the next `tokens` tokens of a call into the batch.
-    fn put(&mut self, index: usize, tokens: usize) {
+    /// Calls of one adapter one after the other, since those of several cannot be computed
+    /// at once. There and back: what a step ends with, the next one begins with.
+    fn by_adapter(&self, mut shares: Vec<(usize, usize)>) -> Vec<(usize, usize)> {
+        shares.sort_by_key(|&(index, _)| self.running[index].origin().adapter);
+        if self.steps % 2 == 1 {
+            shares.reverse();
+        }
+        shares
+    }
+
+    /// What there is for guesses in a step: only what nobody else has a use for. No room is
+    /// made for them, and no prompt waits.
+    fn guesses(&mut self, shares: &[(usize, usize)]) -> Guesses {
+        let decodes = |&(index, _): &(usize, usize)| self.running[index].remaining() == 1;
+        let may = self.limits.speculate && self.backend.shares() && shares.iter().all(decodes);
+        if !may {
+            return Guesses { price: f64::INFINITY, rows: 0 };
+        }
+        let rows = self.cache.free().saturating_sub(shares.len()).min(self.limits.prefill_tokens);
+        self.pace.guesses(shares.len(), rows)
+    }
+
+    /// Puts the next `tokens` tokens of a call into the batch, and what may come after them.
+    fn put(&mut self, index: usize, tokens: usize, guesses: &mut Guesses) {
         let sequence = &mut self.running[index];
         let decodes = sequence.remaining() == 1;
         sequence.last_step = self.steps;
+        let adapter = sequence.origin().adapter;
         let Some(lease) = &sequence.lease else { return };
         let (id, from) = (lease.id, lease.computed);
         let all = sequence.tokens();
         let last = all.len() - 1;
-        self.batch.extend((from..from + tokens).map(|position| BatchToken {
-            token: all[position],
+        let entry = |token, position: usize| BatchToken {
+            token,
             position: position as u32,
             sequence: id,
-            logits: position == last,
-        }));
-        self.planned.push(Planned { index, last: self.batch.len() - 1, tokens, position: from, decodes });
+            adapter,
+            logits: position >= last,
+        };
+        self.batch.extend((from..from + tokens).map(|position| entry(all[position], position)));
+        let guess = if guesses.rows > 0 { sequence.guess(guesses.price, guesses.rows) } else { &[] };
+        let guessed = guess.len();
+        self.batch.extend(guess.iter().zip(last + 1..).map(|(&token, position)| entry(token, position)));
+        if guesses.rows == 0 {
+            sequence.speculation.rest();
+        }
+        guesses.rows -= guessed;
+        let (last, tokens) = (self.batch.len() - 1, tokens + guessed);
+        self.planned.push(Planned { index, last, tokens, position: from, decodes, guessed });
     }
 
     /// The planned step took so long.
@@ -107,6 +143,7 @@ impl<B: Backend> Scheduler<B> {
         let prompts = self.planned.iter().filter(|part| !part.decodes);
         let prompts: Vec<Stretch> =
             prompts.map(|&Planned { position, tokens, .. }| Stretch { position, tokens }).collect();
-        self.pace.observe(self.planned.len() - prompts.len(), &prompts, took);
+        let decoded = self.planned.iter().filter(|part| part.decodes).map(|part| part.tokens).sum();
+        self.pace.observe(decoded, &prompts, took);
     }
 }

@@ -8,6 +8,7 @@ use message::{Event, Failure, FinishReason, TokenLogprob, TopLogprob, Usage};
 
 use super::Origin;
 use super::cache::Lease;
+use super::speculate::Speculation;
 use crate::grammar::{Constraint, Rules};
 use crate::outlet::Outlet;
 use crate::output::Writer;
@@ -78,6 +79,8 @@ pub(super) struct Sequence {
     thought: u64,
     /// Tokens that come next, whatever the model would say.
     forced: VecDeque<Token>,
+    /// What it may say next.
+    pub(super) speculation: Speculation,
 }
 
 impl Sequence {
@@ -104,6 +107,7 @@ impl Sequence {
             announced: 0,
             thought: 0,
             forced: VecDeque::new(),
+            speculation: Speculation::default(),
         }
     }
 
@@ -166,27 +170,55 @@ impl Sequence {
         self.new.events.send(Err(failure));
     }
 
-    /// Its last token was computed: chooses the next one, and sends what it reveals.
-    pub(super) fn advance(&mut self, logits: &[f32], vocabulary: &Vocabulary, scratch: &mut Scratch) {
-        let token = match self.choose(logits, scratch) {
-            Ok(token) => token,
-            Err(failure) => return self.fail(failure),
-        };
-        self.new.tokens.push(token);
-        let mut events = Vec::new();
-        if !self.started {
-            self.started = true;
-            events.push(Event::Start { id: None });
-            events.push(Event::Usage(self.usage()));
-        }
-        if let Some((reason, stop_sequence)) = self.write(token, logits, vocabulary, &mut events) {
-            self.over = true;
-            events.push(Event::Usage(self.usage()));
-            events.push(Event::Finish { reason, stop_sequence });
+    /// Guesses what comes next, for the next step: no more than so many tokens, each at this
+    /// price.
+    pub(super) fn guess(&mut self, price: f64, most: usize) -> &[Token] {
+        let left = self.new.max_tokens.saturating_sub(self.generated() + 1);
+        self.speculation.guess(&self.new.tokens, price, most.min(left))
+    }
+
+    /// Its last token was computed, and maybe a guess after it: chooses the next one, and more
+    /// as long as the guess is right, and sends what they reveal. `rows` are the logits after
+    /// each. Returns how many tokens it said.
+    pub(super) fn advance<'l>(
+        &mut self,
+        rows: impl Iterator<Item = &'l [f32]>,
+        vocabulary: &Vocabulary,
+        scratch: &mut Scratch,
+    ) -> usize {
+        let (mut said, mut events, mut failed) = (0, Vec::new(), None);
+        for logits in rows {
+            let token = match self.choose(logits, scratch) {
+                Ok(token) => token,
+                Err(failure) => {
+                    failed = Some(failure);
+                    break;
+                }
+            };
+            self.new.tokens.push(token);
+            said += 1;
+            if !self.started {
+                self.started = true;
+                events.push(Event::Start { id: None });
+                events.push(Event::Usage(self.usage()));
+            }
+            if let Some((reason, stop_sequence)) = self.write(token, logits, vocabulary, &mut events) {
+                self.over = true;
+                events.push(Event::Usage(self.usage()));
+                events.push(Event::Finish { reason, stop_sequence });
+                break;
+            }
+            if !self.speculation.said(said - 1, token) {
+                break;
+            }
         }
         if !events.is_empty() {
             self.new.events.send(Ok(events));
         }
+        if let Some(failure) = failed {
+            self.fail(failure);
+        }
+        said
     }
 
     fn choose(&mut self, logits: &[f32], scratch: &mut Scratch) -> Result<Token, Failure> {

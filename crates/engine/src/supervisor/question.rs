@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use message::{Call, ErrorKind, Failure, Priority};
 
+use crate::adapter::AdapterId;
 use crate::choices;
 use crate::protocol::{Ask, FrameError, Order, encode};
 
@@ -15,19 +16,28 @@ pub(crate) enum Question {
         call: Call,
         /// Which of its answers: 0, 1, 2 …
         choice: u32,
+        /// What it is computed with.
+        adapter: AdapterId,
     },
     Count(Call),
     Embed(Call),
     Continue {
         text: Arc<str>,
         max_tokens: u64,
+        adapter: AdapterId,
     },
 }
 
 impl Question {
     /// Appends the order to answer it, as call `number`, to `frames`.
     pub(super) fn write(&self, number: u64, frames: &mut Vec<u8>) -> Result<(), Failure> {
-        let order = Order::Call { number, key: self.key(), priority: self.priority()?, ask: self.ask()? };
+        let order = Order::Call {
+            number,
+            key: self.key(),
+            priority: self.priority()?,
+            adapter: self.adapter(),
+            ask: self.ask()?,
+        };
         encode(&order, frames).map_err(|error| match error {
             FrameError::TooLong { .. } => Failure::new(ErrorKind::TooLarge, format!("the request: {error}")),
             other => Failure::internal(other),
@@ -38,12 +48,12 @@ impl Question {
     fn ask(&self) -> Result<Ask, Failure> {
         let json = |text: serde_json::Result<String>| text.map_err(Failure::internal);
         Ok(match self {
-            Self::Chat { call, choice } => {
+            Self::Chat { call, choice, .. } => {
                 Ask::Chat(json(serde_json::to_string(&*choices::one(call.chat()?, *choice)))?)
             }
             Self::Count(call) => Ask::Count(json(serde_json::to_string(call.chat()?))?),
             Self::Embed(call) => Ask::Embed(json(serde_json::to_string(call.embed()?))?),
-            Self::Continue { text, max_tokens } => {
+            Self::Continue { text, max_tokens, .. } => {
                 Ask::Continue { text: text.to_string(), max_tokens: *max_tokens }
             }
         })
@@ -57,6 +67,13 @@ impl Question {
             },
             Self::Continue { .. } => 0,
         })
+    }
+
+    fn adapter(&self) -> AdapterId {
+        match self {
+            Self::Chat { adapter, .. } | Self::Continue { adapter, .. } => *adapter,
+            Self::Count(_) | Self::Embed(_) => 0,
+        }
     }
 
     fn key(&self) -> String {

@@ -23,7 +23,7 @@ mod model;
 const WINDOW: usize = 3;
 
 fn question(text: &str) -> Question {
-    Question::Continue { text: text.into(), max_tokens: 1 }
+    Question::Continue { text: text.into(), max_tokens: 1, adapter: 0 }
 }
 
 fn permit() -> Arc<OwnedSemaphorePermit> {
@@ -408,6 +408,7 @@ async fn models_swap_and_answer_the_same_again() {
             path: &path,
             name,
             config: &config,
+            adapters: &[],
             residence: Residence::default(),
             footprint,
         };

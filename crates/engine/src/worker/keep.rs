@@ -13,6 +13,8 @@ use crate::scheduler::Disk;
 
 /// What states are made by: those of another version may mean something else.
 const MADE_BY: &str = "llama-cpp-sys-2 0.1.161";
+/// Raised when the same build computes otherwise than before.
+const FORM: u32 = 2;
 /// A file is known by so many samples of so many bytes: to read all of it takes as long as
 /// to load it.
 const SAMPLES: u64 = 64;
@@ -59,8 +61,9 @@ fn fingerprint(path: &Path, config: &Config) -> std::io::Result<String> {
     let about = file.metadata()?;
     let modified = about.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();
     let mut digest = Sha256::new();
+    // Values are of another type, and attention goes another way.
     let exact = config.exact && !crate::backend::GPU;
-    digest.update(format!("{MADE_BY} {exact} {} {}", about.len(), modified.as_nanos()));
+    digest.update(format!("{MADE_BY} {FORM} {exact} {} {}", about.len(), modified.as_nanos()));
     let mut sample = Vec::with_capacity(SAMPLE_BYTES);
     for at in 0..SAMPLES {
         sample.clear();

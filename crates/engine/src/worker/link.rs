@@ -134,6 +134,8 @@ fn figures(counters: &Counters) -> Figures {
         preempted: read(&counters.preempted),
         reused: read(&counters.reused),
         restored: read(&counters.restored),
+        guessed: read(&counters.guessed),
+        confirmed: read(&counters.confirmed),
         cells: read(&counters.cells),
     }
 }

@@ -10,7 +10,7 @@ use crate::protocol::Ready;
 use crate::request::Requests;
 use crate::scheduler::Origins;
 use crate::template::ChatTemplate;
-use crate::{Config, LoadError, ModelInfo};
+use crate::{Adapter, Config, LoadError, ModelInfo};
 
 /// A model whose file is open.
 pub(super) struct Loaded {
@@ -27,22 +27,39 @@ pub(super) enum Reads {
     Inputs(Inputs),
 }
 
-/// Opens the file at `path`; `progress` hears how far that is, 0 to 1.
+/// Opens the file at `path` and those of its adapters; `progress` hears how far that is, 0 to 1.
 pub(super) fn load(
     path: &Path,
     name: &str,
     config: &Config,
+    adapters: &[Adapter],
     progress: impl FnMut(f32) + 'static,
 ) -> Result<Loaded, LoadError> {
-    let model = Arc::new(LoadedModel::open(path, config, progress)?);
+    let model = Arc::new(LoadedModel::open(path, config, adapters, progress)?);
     if model.ranks() {
         let reason = "it scores texts against a query (a reranker), which is not served here".to_owned();
         return Err(LoadError::Model { path: path.to_owned(), reason });
     }
-    if model.embeds() { Ok(embedder(model, name, config)) } else { chatter(model, name, config) }
+    match adapters.first() {
+        Some(adapter) if model.embeds() => {
+            Err(unusable(adapter, "the model makes embeddings and has no adapters"))
+        }
+        None if model.embeds() => Ok(embedder(model, name, config)),
+        _ => chatter(model, name, config, adapters),
+    }
 }
 
-fn chatter(model: Arc<LoadedModel>, name: &str, config: &Config) -> Result<Loaded, LoadError> {
+fn chatter(
+    model: Arc<LoadedModel>,
+    name: &str,
+    config: &Config,
+    adapters: &[Adapter],
+) -> Result<Loaded, LoadError> {
+    let fingerprint = |adapter: &Adapter| match adapter.fingerprint() {
+        Ok(fingerprint) => Ok(fingerprint.into()),
+        Err(error) => Err(unusable(adapter, error)),
+    };
+    let fingerprints = adapters.iter().map(fingerprint).collect::<Result<_, _>>()?;
     let vocabulary = model.vocabulary();
     let (default, with_tools) = (model.chat_template(None), model.chat_template(Some("tool_use")));
     let template = ChatTemplate::new(default.as_deref(), with_tools.as_deref(), vocabulary)?;
@@ -57,7 +74,7 @@ fn chatter(model: Arc<LoadedModel>, name: &str, config: &Config) -> Result<Loade
         max_call_tokens: ready.info.max_call_tokens as usize,
         grammars: Grammars::new(Arc::clone(vocabulary)),
         defaults: config.sampling.clone(),
-        origins: Origins::new(config),
+        origins: Origins::new(config, fingerprints),
         model: Arc::clone(&model),
         template,
     };
@@ -75,6 +92,11 @@ fn embedder(model: Arc<LoadedModel>, name: &str, config: &Config) -> Loaded {
         model: Arc::clone(&model),
     };
     Loaded { model, ready: Ready { info, thinks: false }, reads: Reads::Inputs(inputs) }
+}
+
+fn unusable(adapter: &Adapter, why: impl ToString) -> LoadError {
+    let Adapter { name, path, .. } = adapter.clone();
+    LoadError::Adapter { name, path, reason: why.to_string() }
 }
 
 fn describe(model: &LoadedModel, name: &str, config: &Config) -> ModelInfo {

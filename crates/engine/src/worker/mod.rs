@@ -97,7 +97,7 @@ pub(crate) fn serve(stream: UnixStream, place: Place) -> Result<(), WorkerError>
     let shared = Arc::new(Shared::default());
     let link = Arc::new(Link::new(stream.try_clone()?, Arc::clone(&shared.counters)));
     link.tell(&Report::Hello { version: VERSION })?;
-    let Some(Order::Open { version, path, name, config }) = orders.next()? else {
+    let Some(Order::Open { version, path, name, config, adapters }) = orders.next()? else {
         return Err(WorkerError::Gateway("it did not say which model to load".to_owned()));
     };
     if version != VERSION {
@@ -111,7 +111,7 @@ pub(crate) fn serve(stream: UnixStream, place: Place) -> Result<(), WorkerError>
         process::settle(&config);
     }
     let (disk, folder) = keep::open(&path, &config).unzip();
-    let sandbox = sandbox::Sandbox::around(&path, folder);
+    let sandbox = sandbox::Sandbox::around(&path, &adapters, folder);
     let sandbox = (place == Place::Process && config.sandbox).then_some(sandbox);
     // What a file makes of its parser stays inside; a GPU's driver opens more than
     // computing needs, so for it the door is shut later.
@@ -131,6 +131,7 @@ pub(crate) fn serve(stream: UnixStream, place: Place) -> Result<(), WorkerError>
         path,
         name,
         config,
+        adapters,
         disk,
         sandbox,
         link: Arc::clone(&link),
@@ -174,9 +175,9 @@ fn obey<R: io::Read>(
 ) -> Result<(), WorkerError> {
     while let Some(order) = orders.next()? {
         match order {
-            Order::Call { number, key, priority, ask } => {
+            Order::Call { number, key, priority, adapter, ask } => {
                 let outlet = link.open(number, window);
-                let refused = match jobs.try_send(Job { number, key, priority, ask, outlet }) {
+                let refused = match jobs.try_send(Job { number, key, priority, adapter, ask, outlet }) {
                     Ok(()) => continue,
                     // The gateway's admission keeps this from filling up.
                     Err(TrySendError::Full(job)) => (job, crate::engine::overloaded(FULL)),

@@ -11,13 +11,14 @@ use super::{Link, embed, thread};
 use crate::protocol::Report;
 use crate::scheduler::Disk;
 use crate::thread::{Ended, Shared};
-use crate::{Config, LoadError};
+use crate::{Adapter, Config, LoadError};
 
 /// Everything that the thread takes with it.
 pub(super) struct Owner {
     pub(super) path: PathBuf,
     pub(super) name: String,
     pub(super) config: Config,
+    pub(super) adapters: Vec<Adapter>,
     /// Where it keeps what was computed of prompts.
     pub(super) disk: Option<Disk>,
     /// To be entered once the model is loaded, if not yet.
@@ -32,8 +33,8 @@ pub(super) struct Owner {
 impl Owner {
     /// The thread's whole life.
     pub(super) fn run(self) -> Result<(), Ended> {
-        let Self { path, name, config, disk, sandbox, link, shared, inboxes, waiting, work } = self;
-        let Loaded { model, ready, reads } = load::load(&path, &name, &config, progress(&link))?;
+        let Self { path, name, config, adapters, disk, sandbox, link, shared, inboxes, waiting, work } = self;
+        let Loaded { model, ready, reads } = load::load(&path, &name, &config, &adapters, progress(&link))?;
         if let Some(sandbox) = sandbox {
             sandbox.enter(&name);
         }

@@ -11,6 +11,7 @@ use message::{Chat, Embed, Event, Failure, FinishReason, Usage};
 
 use super::load::Reads;
 use super::{FULL, Link, read_json};
+use crate::adapter::AdapterId;
 use crate::embed;
 use crate::engine::{embeds_not, embeds_only, overloaded};
 use crate::outlet::Outlet;
@@ -26,6 +27,7 @@ pub(super) struct Job {
     pub(super) number: u64,
     pub(super) key: String,
     pub(super) priority: u8,
+    pub(super) adapter: AdapterId,
     pub(super) ask: Ask,
     pub(super) outlet: Outlet,
 }
@@ -101,12 +103,12 @@ impl Preparer {
     fn prepare(&self, job: Job) -> Result<(), Failure> {
         match (&self.reads, job.ask) {
             (Reads::Chats(requests), Ask::Chat(chat)) => {
-                let origin = requests.origins.of(&job.key, job.priority);
+                let origin = requests.origins.of(&job.key, job.priority, job.adapter);
                 let sequence = requests.prepare(&read_json::<Chat>(&chat)?, origin, job.outlet)?;
                 submit(&self.inboxes.chats, sequence)
             }
             (Reads::Chats(requests), Ask::Continue { text, max_tokens }) => {
-                let origin = requests.origins.of(&job.key, job.priority);
+                let origin = requests.origins.of(&job.key, job.priority, job.adapter);
                 let sequence = requests.continuation(&text, max_tokens, origin, job.outlet)?;
                 submit(&self.inboxes.chats, sequence)
             }

@@ -9,12 +9,14 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::Adapter;
+
 /// What is needed to shut a worker in.
 #[derive(Debug)]
 #[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "only Linux shuts it in"))]
 pub(super) struct Sandbox {
-    /// The model's file, or its folder if it lies in several files.
-    model: PathBuf,
+    /// The model's file, or its folder if it lies in several files, and its adapters'.
+    models: Vec<PathBuf>,
     /// The one folder it may write to.
     cache: Option<PathBuf>,
 }
@@ -24,14 +26,16 @@ impl Sandbox {
     /// when they set themselves up, so a worker is shut in after that.
     pub(super) const DRIVERS: bool = crate::backend::GPU;
 
-    /// The sandbox of a worker for the model at `path`, which may write to `cache`.
-    pub(super) fn around(path: &Path, cache: Option<PathBuf>) -> Self {
-        let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    /// The sandbox of a worker for the model at `path` and its adapters, which may write to `cache`.
+    pub(super) fn around(path: &Path, adapters: &[Adapter], cache: Option<PathBuf>) -> Self {
+        let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        let path = real(path);
         let model = match path.parent() {
             Some(folder) if super::is_split(&path) => folder.to_owned(),
             _ => path,
         };
-        Self { model, cache }
+        let adapters = adapters.iter().map(|adapter| real(&adapter.path));
+        Self { models: std::iter::once(model).chain(adapters).collect(), cache }
     }
 
     /// Shuts this thread and all that it will start in; other programs, processes and the
@@ -65,7 +69,7 @@ fn files(sandbox: &Sandbox) -> &'static str {
 
 #[cfg(target_os = "linux")]
 fn restrict_files(
-    Sandbox { model, cache }: &Sandbox,
+    Sandbox { models, cache }: &Sandbox,
 ) -> Result<landlock::RulesetStatus, landlock::RulesetError> {
     use landlock::{
         ABI, Access, AccessFs, AccessNet, Ruleset, RulesetAttr, RulesetCreatedAttr, path_beneath_rules,
@@ -79,7 +83,7 @@ fn restrict_files(
         // Folders that are not there are passed over.
         .add_rules(path_beneath_rules(READABLE, read))?
         .add_rules(path_beneath_rules([DEVICES], read | AccessFs::WriteFile | AccessFs::Truncate))?
-        .add_rules(path_beneath_rules([model], read))?
+        .add_rules(path_beneath_rules(models, read))?
         .add_rules(path_beneath_rules(cache.as_slice(), all))?;
     Ok(ruleset.restrict_self()?.ruleset)
 }
@@ -214,13 +218,15 @@ mod tests {
         let (model, secret) = (models.join("m.gguf"), models.join("secret"));
         write(&model, "GGUF").unwrap();
         write(&secret, "s").unwrap();
-        let sandbox = Sandbox::around(&model, Some(cache.clone()));
+        let adapter = Adapter { name: "a".into(), path: home.path().join("a.gguf"), scale: 1.0 };
+        write(&adapter.path, "A").unwrap();
+        let sandbox = Sandbox::around(&model, std::slice::from_ref(&adapter), Some(cache.clone()));
         inside(|| {
             // A kernel without Landlock can only say so; the log does.
             if restrict_files(&sandbox).unwrap() == landlock::RulesetStatus::NotEnforced {
                 return;
             }
-            assert_eq!(read(&model).unwrap(), b"GGUF");
+            assert_eq!((read(&model).unwrap(), read(&adapter.path).unwrap()), (b"GGUF".into(), b"A".into()));
             denied(read(&secret));
             denied(File::create(models.join("new")));
             denied(File::options().append(true).open(&model));
@@ -238,7 +244,7 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let first = home.path().join("m-00001-of-00002.gguf");
         write(&first, "GGUF").unwrap();
-        assert_eq!(Sandbox::around(&first, None).model, home.path().canonicalize().unwrap());
+        assert_eq!(Sandbox::around(&first, &[], None).models, [home.path().canonicalize().unwrap()]);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses its own part")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a panic here is the report")]
 
+pub mod lora;
 mod model;
 
 use std::sync::{Arc, LazyLock};

@@ -5,6 +5,7 @@
 //! as is the same name for two things. Without a file the defaults serve the default
 //! model on loopback.
 
+mod adapter;
 mod home;
 mod served;
 
@@ -14,6 +15,7 @@ use std::path::{Path, PathBuf};
 use catalog::DEFAULT_MODEL;
 use serde::Deserialize;
 
+pub(crate) use adapter::Adapter;
 pub(crate) use home::Home;
 pub(crate) use served::Served;
 
@@ -39,6 +41,8 @@ pub(crate) struct Config {
     pub(crate) quantization: Quantization,
     /// How local models run.
     pub(crate) engine: engine::Config,
+    /// Fine-tuned variants of local models, by the names they are served by.
+    pub(crate) adapters: BTreeMap<String, Adapter>,
     /// Servers that hosted models are reached at, by name.
     pub(crate) providers: BTreeMap<String, upstream::Provider>,
     /// How long responses are kept that clients asked to be kept, and how many.
@@ -75,10 +79,12 @@ impl Config {
         self.engine.memory_mib.map(|mib| mib.saturating_mul(1 << 20)).or_else(machine)
     }
 
-    /// Serves these models only, each as the file says, if it names it.
+    /// Serves these models only, each as the file says, if it names it, with its adapters.
     pub(crate) fn serve_only(&mut self, models: &[String]) {
         let said = |name: &String| self.models.iter().find(|served| served.model == *name).cloned();
         self.models = models.iter().map(|name| said(name).unwrap_or_else(|| Served::named(name))).collect();
+        let served: Vec<String> = self.local_ids().collect();
+        self.adapters.retain(|_, adapter| served.contains(&adapter.model));
     }
 
     /// Reads the file named, or `./outcrop.toml` if there is one, or nothing.
@@ -115,8 +121,20 @@ impl Config {
     /// What single fields cannot say: names that clash, aliases that lead nowhere.
     fn check(&self) -> Result<(), String> {
         self.server.check()?;
+        for (name, adapter) in &self.adapters {
+            if self.local_ids().any(|id| id == *name) {
+                return Err(format!("adapters.{name}: a model of that name is served already"));
+            }
+            if !self.local_ids().any(|id| id == adapter.model) {
+                return Err(format!(
+                    "adapters.{name}: `{}` is not among `models`; an adapter needs the model it was \
+                     trained on, add it there",
+                    adapter.model
+                ));
+            }
+        }
         for (alias, target) in &self.aliases {
-            if self.local_ids().any(|id| id == *alias) {
+            if self.local_names().any(|name| name == *alias) {
                 return Err(format!("aliases.{alias}: a model of that name is served already"));
             }
             if let Some((provider, model)) = target.split_once('/') {
@@ -129,7 +147,7 @@ impl Config {
                 if model.is_empty() {
                     return Err(format!("aliases.{alias}: `{target}` names no model"));
                 }
-            } else if !self.local_ids().any(|id| id == *target) && !self.aliases.contains_key(target) {
+            } else if !self.local_names().any(|name| name == *target) && !self.aliases.contains_key(target) {
                 return Err(format!(
                     "aliases.{alias}: `{target}` is not among `models`; add it there, or write `provider/model`"
                 ));
@@ -154,6 +172,11 @@ impl Config {
     fn local_ids(&self) -> impl Iterator<Item = String> {
         let default = (self.models.is_empty() && self.providers.is_empty()).then(|| DEFAULT_MODEL.to_owned());
         self.models.iter().map(|served| Self::local_id(&served.model)).chain(default)
+    }
+
+    /// What local models and their variants are called by.
+    fn local_names(&self) -> impl Iterator<Item = String> {
+        self.local_ids().chain(self.adapters.keys().cloned())
     }
 
     /// The folder that relative model files are meant from.
@@ -227,6 +250,22 @@ mod tests {
         let error = Config::parse("[aliases]\nfast = \"claude/x\"").unwrap_err();
         assert!(error.contains("[providers.claude]"), "{error}");
         assert!(Config::parse("models = [\"m\"]\n[aliases]\nfast = \"m\"").is_ok());
+    }
+
+    #[test]
+    fn an_adapter_needs_its_model_and_a_name_of_its_own() {
+        let parse = |name: &str, model: &str| {
+            let adapter = format!("[adapters.{name}]\nmodel = \"{model}\"\npath = \"a.gguf\"");
+            Config::parse(&format!("models = [\"m\", \"n\"]\n{adapter}\n[aliases]\nl = \"legal\""))
+        };
+        let mut config = parse("legal", "m").unwrap();
+        assert_eq!(config.adapters["legal"].scale, 1.0);
+        config.serve_only(&["n".to_owned()]);
+        assert!(config.adapters.is_empty(), "its model is not served");
+        let error = parse("legal", "o").unwrap_err();
+        assert!(error.contains("adapters.legal") && error.contains("`o`"), "{error}");
+        assert!(parse("m", "n").unwrap_err().contains("adapters.m"));
+        assert!(parse("l", "m").unwrap_err().contains("aliases.l"));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use catalog::{Catalog, Request, Settings};
-use engine::{Engine, Footprint, Load, ModelSpec, Residence, Room};
+use engine::{Adapter, Engine, Footprint, Load, ModelSpec, Residence, Room};
 use message::{BoxService, Call, ErrorKind, Failure, ModelCard, Retry, Service, service_fn};
 use platform::route::Target;
 
@@ -27,6 +27,8 @@ pub(crate) struct LocalModel {
     name: String,
     /// The file, if it is here.
     pub(crate) path: Option<PathBuf>,
+    /// Fine-tuned variants of it.
+    adapters: Vec<Adapter>,
     context_length: Option<u64>,
     residence: Residence,
     /// What answers, since the file is here.
@@ -61,10 +63,12 @@ pub(super) fn find(config: &Config, home: &Home, catalog: &Catalog) -> Result<Ve
 
 fn find_one(served: &Served, config: &Config, home: &Home, catalog: &Catalog) -> Result<LocalModel, Exit> {
     let Served { model: named, residence } = served;
+    let adapters = adapters(&Config::local_id(named), config)?;
     let found = |id: String, name: String, path: Option<PathBuf>, context_length: Option<u64>| LocalModel {
         id,
         name,
         path,
+        adapters,
         context_length,
         residence: *residence,
         opened: OnceLock::new(),
@@ -87,6 +91,22 @@ fn find_one(served: &Served, config: &Config, home: &Home, catalog: &Catalog) ->
     let name = known.map_or_else(|| named.clone(), |model| model.name.clone());
     let context_length = known.map(|model| u64::from(model.context_length));
     Ok(found(named.clone(), name, path, context_length))
+}
+
+/// The adapters of a model, whose files must be here.
+fn adapters(id: &str, config: &Config) -> Result<Vec<Adapter>, Exit> {
+    let of_it = config.adapters.iter().filter(|(_, adapter)| adapter.model == id);
+    let of_it = of_it.map(|(name, adapter)| adapter.served_as(name, config.folder()));
+    of_it
+        .map(|adapter| match adapter.path.is_file() {
+            true => Ok(adapter),
+            false => {
+                let Adapter { name, path, .. } = adapter;
+                let missing = format!("adapters.{name}: there is no file {}", path.display());
+                Err(Exit::new(Code::NotFound, missing))
+            }
+        })
+        .collect()
 }
 
 /// The file of a model that is here.
@@ -136,14 +156,22 @@ impl LocalModel {
     ) -> Result<(), Exit> {
         // What its head does not tell is learnt when it is loaded.
         let head = catalog::details(&home.models(), catalog, &path.to_string_lossy()).ok();
+        let beside = self.adapters.iter().filter_map(|adapter| adapter.path.metadata().ok());
+        let beside: u64 = beside.map(|file| file.len()).sum();
         let footprint = head.as_ref().map_or_else(Footprint::default, |head| Footprint {
-            file_bytes: head.size_bytes,
+            file_bytes: head.size_bytes + beside,
             bytes_per_1000_tokens: head.memory.as_ref().map_or(0, |memory| memory.bytes_per_1000_tokens),
         });
         let mut config = config.engine.clone();
         config.saved_folder.get_or_insert_with(|| home.path().join("cache"));
-        let spec =
-            ModelSpec { path: &path, name: &self.id, config: &config, residence: self.residence, footprint };
+        let spec = ModelSpec {
+            path: &path,
+            name: &self.id,
+            config: &config,
+            adapters: &self.adapters,
+            residence: self.residence,
+            footprint,
+        };
         let engine =
             Engine::spawn(worker::command()?, spec, room).map_err(|error| self.cannot(&path, error))?;
         let context_length = head.and_then(|head| head.context_length);
@@ -187,20 +215,36 @@ impl LocalModel {
         Some(format!("model {} {why}", self.id))
     }
 
-    /// Where calls for it go: the engine, or until it is here an answer that says so.
-    pub(super) fn target(&self) -> Target {
+    /// The names clients call it and its variants by.
+    pub(super) fn names(&self) -> impl Iterator<Item = &String> {
+        std::iter::once(&self.id).chain(self.adapters.iter().map(|adapter| &adapter.name))
+    }
+
+    /// Where calls for it and its variants go.
+    pub(super) fn targets(&self) -> impl Iterator<Item = Target> {
+        let variants = self.adapters.iter().map(|Adapter { name, .. }| {
+            let title = format!("{} ({name})", self.name);
+            self.target(name, title, |engine| engine.variant(name))
+        });
+        std::iter::once(self.target(&self.id, self.name.clone(), |engine| Some(engine.clone())))
+            .chain(variants)
+    }
+
+    /// Where calls for `id` go: what is chosen of the engine, or until that is here an
+    /// answer that says so.
+    fn target(&self, id: &str, name: String, choose: impl Fn(&Engine) -> Option<Engine>) -> Target {
         let opened = self.opened.get();
         let card = ModelCard {
-            id: self.id.as_str().into(),
-            name: self.name.clone(),
+            id: id.into(),
+            name,
             provider: "local".to_owned(),
             created_s: self.path.as_deref().and_then(modified_s).unwrap_or_else(now_s),
             context_length: opened.and_then(|opened| opened.context_length).or(self.context_length),
             images: false,
             alias_of: Vec::new(),
         };
-        let service = match opened {
-            Some(opened) => BoxService::new(told(opened.engine.clone())),
+        let service = match opened.and_then(|opened| choose(&opened.engine)) {
+            Some(engine) => BoxService::new(told(engine)),
             None => BoxService::new(fetching(&self.id)),
         };
         Target { service, card }

@@ -131,6 +131,11 @@ impl PrefixCache {
         self.resident * BLOCK + self.tails
     }
 
+    /// Cells that are free.
+    pub(super) fn free(&self) -> usize {
+        self.cells.saturating_sub(self.used())
+    }
+
     /// Cells that could be in use by others, if everything kept were evicted.
     pub(super) fn evictable(&self) -> usize {
         let only_kept = |&id: &NodeId| {
@@ -251,7 +256,7 @@ impl PrefixCache {
 
     /// Evicts until so many cells are free; tells whether they are.
     pub(super) fn make_room<B: Backend>(&mut self, backend: &mut B, cells: usize) -> bool {
-        let free = self.cells.saturating_sub(self.used());
+        let free = self.free();
         free >= cells || self.evict(backend, cells - free)
     }
 

@@ -28,6 +28,12 @@ const CLEARLY: f64 = 0.8;
 const FIRST: usize = 16;
 /// After so many steps with prompts in them there is one without, to see what that costs.
 const QUIET_EVERY: u32 = 16;
+/// After so many steps one takes a guess in that may not pay, or what rows cost would never
+/// be known where calls come one by one.
+const TRY_EVERY: u32 = 32;
+/// The price of such a guess, and its tokens.
+const TRIAL_PRICE: f64 = 0.5;
+const TRIAL_ROWS: usize = 2;
 /// What prompts cost of a step at least, should nothing seem to be left for them.
 const LEAST_SHARE: f64 = 0.02;
 
@@ -53,6 +59,18 @@ pub(super) struct Pace {
     long: Line,
     /// Steps since there was one without a prompt.
     loud: u32,
+    /// Steps since more was guessed than seems to pay, to see what that costs.
+    sober: u32,
+}
+
+/// What there is for guesses in a step.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Guesses {
+    /// What a row more costs, of what a row of this step costs on average: 1 where nothing
+    /// is gained by computing several at once.
+    pub(super) price: f64,
+    /// Most tokens of all guesses.
+    pub(super) rows: usize,
 }
 
 /// What is left of a step.
@@ -79,6 +97,7 @@ impl Pace {
             short: Line::level(128.0),
             long: Line::level(256.0),
             loud: 0,
+            sober: 0,
         }
     }
 
@@ -127,6 +146,22 @@ impl Pace {
             }
         };
         Budget { pace: self, seconds, tokens, alone, begun: false }
+    }
+
+    /// What there is for guesses in a step in which so many calls decode and nothing else is
+    /// computed: so many tokens at most.
+    pub(super) fn guesses(&mut self, decoding: usize, rows: usize) -> Guesses {
+        self.sober += 1;
+        if self.sober >= TRY_EVERY {
+            self.sober = 0;
+            return Guesses { price: TRIAL_PRICE, rows: rows.min(TRIAL_ROWS) };
+        }
+        let (step, row) = (self.decode.at(decoding as f64), self.decode.slope());
+        let price = if step > 0.0 { row * decoding as f64 / step } else { 1.0 };
+        let time = self.target.map_or(f64::INFINITY, |target| target.as_secs_f64() - step);
+        // A target that is missed leaves no time; a row that costs nothing has no bound.
+        let fit = (time.max(0.0) / row.max(1e-12)) as usize;
+        Guesses { price, rows: rows.min(fit) }
     }
 
     /// Tokens of a prompt from a place on, at most so many, that these seconds are enough for.

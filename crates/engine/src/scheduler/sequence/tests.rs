@@ -29,7 +29,7 @@ fn vocabulary() -> Arc<Vocabulary> {
 fn sequence(writer: Writer) -> (NewSequence, Inlet) {
     let (events, items) = Outlet::pair(4096);
     let root = Root { domain: "".into(), adapter: "".into() };
-    let origin = Origin { principal: "somebody".into(), root, batch: false, deadline: None };
+    let origin = Origin { principal: "somebody".into(), root, adapter: 0, batch: false, deadline: None };
     let new = NewSequence {
         origin,
         tokens: vec![0],
@@ -61,7 +61,7 @@ fn answer(new: NewSequence, mut items: Inlet, words: &str) -> Completion {
         logits[usize::from(b']')] = 1.0;
         let wanted = words.as_bytes().get(said).map_or(END as usize, |&byte| usize::from(byte));
         logits[wanted] = 9.0;
-        sequence.advance(&logits, &vocabulary, &mut scratch);
+        sequence.advance(std::iter::once(&logits[..]), &vocabulary, &mut scratch);
         said += usize::from(sequence.tokens().last() == Some(&(wanted as Token)));
     }
     let mut completion = Completion::default();

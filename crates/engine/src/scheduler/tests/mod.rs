@@ -2,6 +2,7 @@
 
 use message::{Event, FinishReason};
 
+mod guesses;
 mod model;
 mod sharing;
 mod turns;
@@ -36,6 +37,7 @@ fn scheduler_of(model: Model, slots: u32) -> Scheduler<Model> {
         inter_token: None,
         longest_step: Duration::from_secs(1),
         stalled_reader: Duration::from_secs(10),
+        speculate: true,
         cache,
     };
     Scheduler::new(model, vocabulary(), limits, Arc::default())
@@ -43,7 +45,7 @@ fn scheduler_of(model: Model, slots: u32) -> Scheduler<Model> {
 
 fn origin(principal: &str) -> Origin {
     let root = Root { domain: principal.into(), adapter: "".into() };
-    Origin { principal: principal.into(), root, batch: false, deadline: None }
+    Origin { principal: principal.into(), root, adapter: 0, batch: false, deadline: None }
 }
 
 /// A call with a prompt of letters, all `a` but the last.

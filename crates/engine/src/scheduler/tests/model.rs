@@ -5,6 +5,7 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use super::*;
+use crate::adapter::AdapterId;
 use crate::backend::{Positions, SequenceId};
 use crate::vocabulary::Token;
 
@@ -28,6 +29,8 @@ pub(super) fn of_everything(tokens: &[Token]) -> Token {
 struct Cell {
     position: u32,
     token: Token,
+    /// What it was computed by; not known of one that was saved.
+    adapter: Option<AdapterId>,
     holders: BTreeSet<SequenceId>,
 }
 
@@ -40,12 +43,14 @@ pub(super) struct Model {
     pub(super) outcomes: VecDeque<StepError>,
     logits: Vec<Vec<f32>>,
     shares: bool,
+    /// Whether a step takes as long whatever is in it.
+    flat: bool,
 }
 
 impl Model {
     pub(super) fn new(size: usize, rule: Rule) -> Self {
         let (cells, batches, logits) = (Vec::new(), Vec::new(), Vec::new());
-        Self { rule, size, cells, batches, outcomes: VecDeque::new(), logits, shares: true }
+        Self { rule, size, cells, batches, outcomes: VecDeque::new(), logits, shares: true, flat: false }
     }
 
     /// Cells in use.
@@ -58,12 +63,19 @@ impl Model {
         Self { shares: false, ..self }
     }
 
+    /// The same on hardware that computes many rows as fast as one.
+    pub(super) fn that_is_flat(self) -> Self {
+        Self { flat: true, ..self }
+    }
+
     fn history(&self, sequence: SequenceId) -> Vec<Token> {
         let mut held: Vec<&Cell> =
             self.cells.iter().filter(|cell| cell.holders.contains(&sequence)).collect();
         held.sort_by_key(|cell| cell.position);
         let positions = held.iter().map(|cell| cell.position);
         assert!(positions.eq(0..held.len() as u32), "each place once, none missing");
+        let adapters: BTreeSet<AdapterId> = held.iter().filter_map(|cell| cell.adapter).collect();
+        assert!(adapters.len() <= 1, "all computed by the same");
         held.into_iter().map(|cell| cell.token).collect()
     }
 
@@ -73,8 +85,8 @@ impl Model {
         self.cells.iter_mut().filter(held)
     }
 
-    fn put(&mut self, position: u32, token: Token, sequence: SequenceId) {
-        self.cells.push(Cell { position, token, holders: BTreeSet::from([sequence]) });
+    fn put(&mut self, position: u32, token: Token, adapter: Option<AdapterId>, sequence: SequenceId) {
+        self.cells.push(Cell { position, token, adapter, holders: BTreeSet::from([sequence]) });
         assert!(self.cells.len() <= self.size, "the cache holds no more");
     }
 }
@@ -89,8 +101,11 @@ impl Backend for Model {
             return Err(error);
         }
         self.logits.clear();
+        let turns = batch.chunk_by(|a, b| a.adapter == b.adapter).count();
+        let adapters: BTreeSet<AdapterId> = batch.iter().map(|entry| entry.adapter).collect();
+        assert_eq!(turns, adapters.len(), "an adapter is applied once a step");
         for entry in batch {
-            self.put(entry.position, entry.token, entry.sequence);
+            self.put(entry.position, entry.token, Some(entry.adapter), entry.sequence);
             let mut logits = vec![0.0; VOCABULARY];
             if entry.logits {
                 let history = self.history(entry.sequence);
@@ -100,7 +115,7 @@ impl Backend for Model {
             self.logits.push(logits);
         }
         self.batches.push(batch.to_vec());
-        Ok(Duration::from_millis(10 * batch.len() as u64))
+        Ok(Duration::from_millis(10 * if self.flat { 1 } else { batch.len() as u64 }))
     }
 
     fn logits(&self, index: usize) -> &[f32] {
@@ -139,7 +154,7 @@ impl Backend for Model {
             return false;
         }
         assert_eq!(positions.len(), state.len());
-        positions.zip(state).for_each(|(position, &token)| self.put(position, token.into(), sequence));
+        positions.zip(state).for_each(|(position, &token)| self.put(position, token.into(), None, sequence));
         true
     }
 }

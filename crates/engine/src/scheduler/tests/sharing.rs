@@ -230,17 +230,25 @@ fn a_model_that_cannot_share_answers_all_the_same() {
 /// Something that happens.
 #[derive(Debug, Clone)]
 enum Happening {
-    Call { principal: bool, batch: bool, seed: u32, shared: usize, own: usize, max_tokens: usize },
+    Call {
+        principal: bool,
+        batch: bool,
+        adapter: u32,
+        seed: u32,
+        shared: usize,
+        own: usize,
+        max_tokens: usize,
+    },
     Leave(usize),
     Steps(usize),
     Full,
 }
 
 fn happening() -> impl Strategy<Value = Happening> {
-    let call = (any::<bool>(), any::<bool>(), 0..3u32, 0..60usize, 1..20usize, 1..30usize);
+    let call = (any::<bool>(), any::<bool>(), 0..3u32, 0..3u32, 0..60usize, 1..20usize, 1..30usize);
     prop_oneof![
-        5 => call.prop_map(|(principal, batch, seed, shared, own, max_tokens)| {
-            Happening::Call { principal, batch, seed, shared, own, max_tokens }
+        5 => call.prop_map(|(principal, batch, adapter, seed, shared, own, max_tokens)| {
+            Happening::Call { principal, batch, adapter, seed, shared, own, max_tokens }
         }),
         1 => (0..20usize).prop_map(Happening::Leave),
         4 => (1..30usize).prop_map(Happening::Steps),
@@ -259,9 +267,11 @@ proptest! {
         cells in 130..400usize,
         slots in 1..6u32,
         saved in prop_oneof![Just(0), Just(100), Just(10_000usize)],
+        flat in any::<bool>(),
         on_disk in prop_oneof![4 => Just(None), 1 => Just(Some(2000)), 1 => Just(Some(100_000))],
     ) {
-        let mut scheduler = scheduler_of(Model::new(cells, of_everything), slots);
+        let model = Model::new(cells, of_everything);
+        let mut scheduler = scheduler_of(if flat { model.that_is_flat() } else { model }, slots);
         let limits = CacheLimits { saved_bytes: saved, kept_cells: cells / 2, ..scheduler.limits.cache.clone() };
         scheduler.cache = PrefixCache::new(&scheduler.backend, limits);
         let folder = tempfile::tempdir().unwrap();
@@ -271,10 +281,12 @@ proptest! {
         let mut answers: Vec<(Option<Inlet>, Vec<Token>, usize)> = Vec::new();
         for happening in happenings {
             match happening {
-                Happening::Call { principal, batch, seed, shared, own, max_tokens } => {
+                Happening::Call { principal, batch, adapter, seed, shared, own, max_tokens } => {
                     let tokens = [text(seed, shared), text(answers.len() as u32 % 4, own)].concat();
                     let (mut new, items) = call_of(if principal { "a" } else { "b" }, tokens.clone(), max_tokens);
                     new.origin.batch = batch;
+                    new.origin.adapter = adapter;
+                    new.origin.root.adapter = adapter.to_string().into();
                     scheduler.add(new);
                     answers.push((Some(items), tokens, max_tokens));
                 }
