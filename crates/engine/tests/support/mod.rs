@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a panic here is the report")]
 
 mod model;
+pub mod reranker;
 
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
