@@ -32,14 +32,17 @@ Ranking = list[tuple[int, float]]
 
 @pytest.fixture(scope="module")
 def ranker(make_home, tmp_path_factory):
-    home = make_home("ranker")
+    home = make_home("ranker", share_models=False)
+    models = home.folder / "models"
+    models.mkdir()
+    # What is made here stays out of the user's own folder.
+    for file in (user_home() / "models").iterdir():
+        (models / file.name).symlink_to(file)
     folder = tmp_path_factory.mktemp("published") / RERANKER
-    crossencoder.write(user_home() / "models/all-minilm-l6-v2.gguf", folder)
-    # The folder of models is the user's own: what is made here stays out of it.
-    made = folder.with_suffix(".gguf")
-    home.run("models", "convert", str(folder), "--output", str(made))
-    assert json.loads(home.run("models", "show", str(made), "--json"))["capabilities"] == ["rerank"]
-    config = f'models = ["{made}", "{MODEL}"]\n[aliases]\n"{AMAZON}" = "{RERANKER}"\n[engine]\nthreads = 1\n'
+    crossencoder.write(models / "all-minilm-l6-v2.gguf", folder)
+    home.run("models", "convert", str(folder))
+    assert json.loads(home.run("models", "show", RERANKER, "--json"))["capabilities"] == ["rerank"]
+    config = f'models = ["{RERANKER}", "{MODEL}"]\n[aliases]\n"{AMAZON}" = "{RERANKER}"\n[engine]\nthreads = 1\n'
     running = Server(home, config).start()
     yield running
     running.stop()
