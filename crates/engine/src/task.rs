@@ -48,9 +48,11 @@ mod tests {
 
     #[test]
     fn who_asks_for_another_thing_is_told_whom_to_ask() {
-        for (task, operation) in
-            [(Task::Chat, Operation::CountTokens), (Task::Embed, Operation::Embed), (Task::Rerank, Operation::Rerank)]
-        {
+        for (task, operation) in [
+            (Task::Chat, Operation::CountTokens),
+            (Task::Embed, Operation::Embed),
+            (Task::Rerank, Operation::Rerank),
+        ] {
             assert!(task.must(operation, "m").is_ok());
         }
         let told = Task::Rerank.must(Operation::Chat, "m").unwrap_err().message.to_string();

@@ -17,8 +17,8 @@ use bytes::Bytes;
 use engine::{Engine, Task};
 use futures_util::StreamExt;
 use message::{
-    Call, Decode, Dialect, ErrorKind, Event, Failure, FinishReason, Head, NewCall, Operation, Principal, Ranked,
-    RequestId, Rerank, RerankDocument, Service, Usage,
+    Call, Decode, Dialect, ErrorKind, Event, Failure, FinishReason, Head, NewCall, Operation, Principal,
+    Ranked, RequestId, Rerank, RerankDocument, Service, Usage,
 };
 use serde::Deserialize;
 use serde_json::json;
@@ -147,9 +147,13 @@ async fn documents_are_cut_and_the_query_is_not() {
     let engine = ranker();
     let long = "word ".repeat(600);
     let endless = "word ".repeat(200_000);
-    let (cut, tokens) = logits(&engine, request("which word?", [&long, &endless, &format!("{long} end")])).await;
+    let (cut, tokens) =
+        logits(&engine, request("which word?", [&long, &endless, &format!("{long} end")])).await;
     assert_eq!(tokens, 3 * 512);
-    assert!((cut[0] - cut[1]).abs() < 1e-3 && (cut[0] - cut[2]).abs() < 1e-3, "what differs was cut off: {cut:?}");
+    assert!(
+        (cut[0] - cut[1]).abs() < 1e-3 && (cut[0] - cut[2]).abs() < 1e-3,
+        "what differs was cut off: {cut:?}"
+    );
     for query in [&long, &endless] {
         let failure = rank(&engine, request(query, ["a"])).await.unwrap_err();
         assert_eq!((failure.kind, failure.param.as_deref()), (ErrorKind::ContextOverflow, Some("query")));
@@ -169,7 +173,10 @@ async fn the_best_few_and_documents_of_every_form() {
     let forms = [json!({"text": "a kitten"}), json!({"title": "x", "n": 1})].map(RerankDocument::Json);
     let (formed, _) = logits(&engine, Rerank::new(Dialect::Cohere, "cats", forms.into())).await;
     let (written, _) = logits(&engine, request("cats", ["a kitten", r#"{"title":"x","n":1}"#])).await;
-    assert!(formed.iter().zip(&written).all(|(one, other)| (one - other).abs() < 1e-3), "{formed:?} {written:?}");
+    assert!(
+        formed.iter().zip(&written).all(|(one, other)| (one - other).abs() < 1e-3),
+        "{formed:?} {written:?}"
+    );
 }
 
 #[tokio::test]
@@ -209,7 +216,10 @@ async fn a_reader_that_leaves_ends_its_call() {
         () = until(&engine, |stats| stats.busy > 0) => {}
     }
     until(&engine, |stats| stats.cancelled > before.cancelled && stats.busy == 0).await;
-    assert!(engine.stats().prefilled_tokens - before.prefilled_tokens < 1000 * 512, "the rest was not computed");
+    assert!(
+        engine.stats().prefilled_tokens - before.prefilled_tokens < 1000 * 512,
+        "the rest was not computed"
+    );
 }
 
 #[test]

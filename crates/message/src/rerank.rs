@@ -49,7 +49,9 @@ impl RerankDocument {
         match self {
             Self::Text(text) => Cow::Borrowed(text),
             Self::Json(value) => match value.get("text").and_then(Value::as_str) {
-                Some(text) if value.as_object().is_some_and(|fields| fields.len() == 1) => Cow::Borrowed(text),
+                Some(text) if value.as_object().is_some_and(|fields| fields.len() == 1) => {
+                    Cow::Borrowed(text)
+                }
                 _ => Cow::Owned(value.to_string()),
             },
         }

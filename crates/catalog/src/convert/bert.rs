@@ -74,7 +74,8 @@ pub(crate) fn convert(parts: Parts<'_>, name: &str, license: &str) -> Result<Con
     }
     let mut weights = Weights::default();
     weights.add(parts.weights).map_err(|error| format!("model.safetensors: {error}"))?;
-    let tensors = tensors(&config, pooling, &weights).map_err(|error| format!("model.safetensors: {error}"))?;
+    let tensors =
+        tensors(&config, pooling, &weights).map_err(|error| format!("model.safetensors: {error}"))?;
     Conversion::new(&settings(&config, pooling, &words, name, license)?, tensors, weights)
 }
 

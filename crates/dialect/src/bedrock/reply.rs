@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 
 use super::error::exception;
 use super::invoke;
-use super::rerank::Ranking;
 use super::order::Order;
+use super::rerank::Ranking;
 use super::stream::Frames;
 use super::whole;
 use crate::framing::eventstream;

@@ -121,7 +121,8 @@ impl LoadedModel {
     /// tokenizer. RoBERTa and its kin have vectors of one kind only.
     pub(super) fn tells_segments(&self) -> bool {
         let says = |key: &str, value: &str| self.metadata(key).as_deref() == Some(value);
-        let kinds = self.metadata("tokenizer.ggml.token_type_count").and_then(|count| count.parse::<u32>().ok());
+        let kinds =
+            self.metadata("tokenizer.ggml.token_type_count").and_then(|count| count.parse::<u32>().ok());
         self.ranks()
             && says("general.architecture", "bert")
             && self.splits_words_as_bert()

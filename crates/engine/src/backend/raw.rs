@@ -39,7 +39,8 @@ impl<'m> RawContext<'m> {
 
     /// Computes these inputs, each a sequence of its own: its place among them.
     pub(super) fn compute(&mut self, inputs: &[&Input]) -> Result<(), StepError> {
-        let sequences = (0..).zip(inputs).flat_map(|(sequence, input)| input.tokens.iter().map(move |_| sequence));
+        let sequences =
+            (0..).zip(inputs).flat_map(|(sequence, input)| input.tokens.iter().map(move |_| sequence));
         let mut sequences: Vec<sys::llama_seq_id> = sequences.collect();
         let mut tokens: Vec<_> =
             inputs.iter().flat_map(|input| &input.tokens).map(|token| token.cast_signed()).collect();

@@ -59,11 +59,7 @@ impl Segments {
 ///
 /// # Safety
 /// `node` is one of a graph being computed, and `segments` a [`Segments`].
-pub(super) unsafe extern "C" fn watch(
-    node: *mut sys::ggml_tensor,
-    ask: bool,
-    segments: *mut c_void,
-) -> bool {
+pub(super) unsafe extern "C" fn watch(node: *mut sys::ggml_tensor, ask: bool, segments: *mut c_void) -> bool {
     // SAFETY: llama.cpp passes a node that lives as long as the graph, and what `cb_eval`
     // was given as its data, which outlives the context (`Pooled` keeps both).
     let (seen, segments) = unsafe { (&*node, &*segments.cast::<Segments>()) };

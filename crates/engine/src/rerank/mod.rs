@@ -35,7 +35,8 @@ mod tests {
     #[test]
     fn the_best_come_first_and_equals_stay_in_order() {
         let outputs = [-1.0, 2.0, 0.0, 2.0].map(|logit| vec![logit]);
-        let places = |top_n| ranking(&outputs, top_n).into_iter().map(|ranked| ranked.index).collect::<Vec<_>>();
+        let places =
+            |top_n| ranking(&outputs, top_n).into_iter().map(|ranked| ranked.index).collect::<Vec<_>>();
         assert_eq!(places(None), [1, 3, 2, 0]);
         assert_eq!(places(Some(2)), [1, 3]);
         assert_eq!(places(Some(9)).len(), 4);

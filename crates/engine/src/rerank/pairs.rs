@@ -36,7 +36,8 @@ impl Pairs {
             return Err(Failure::invalid_field("documents", "there is nothing to order"));
         }
         if count > MAX_DOCUMENTS {
-            let why = format!("{count} are too many: at most {MAX_DOCUMENTS} in one call; send them in several");
+            let why =
+                format!("{count} are too many: at most {MAX_DOCUMENTS} in one call; send them in several");
             return Err(Failure::invalid_field("documents", why));
         }
         if rerank.top_n == Some(0) {

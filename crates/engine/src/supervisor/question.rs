@@ -65,7 +65,9 @@ impl Question {
     /// Whose it is; `None`: a tool's.
     fn call(&self) -> Option<&Call> {
         match self {
-            Self::Chat { call, .. } | Self::Count(call) | Self::Embed(call) | Self::Rerank(call) => Some(call),
+            Self::Chat { call, .. } | Self::Count(call) | Self::Embed(call) | Self::Rerank(call) => {
+                Some(call)
+            }
             Self::Continue { .. } => None,
         }
     }

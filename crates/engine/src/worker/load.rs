@@ -49,9 +49,11 @@ pub(super) fn load(
 fn task(model: &LoadedModel) -> Result<Task, String> {
     match (model.ranks(), model.labels()) {
         (false, _) => Ok(if model.embeds() { Task::Embed } else { Task::Chat }),
-        (true, _) if !model.encodes() => Err("it scores documents by going on with a prompt (as Qwen3-Reranker), \
+        (true, _) if !model.encodes() => {
+            Err("it scores documents by going on with a prompt (as Qwen3-Reranker), \
              which is not served; rerankers of the BERT family are"
-            .to_owned()),
+                .to_owned())
+        }
         (true, 1) => Ok(Task::Rerank),
         (true, labels) => Err(format!("it sorts texts into {labels} classes; a reranker gives one score")),
     }

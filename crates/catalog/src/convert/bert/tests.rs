@@ -144,7 +144,8 @@ fn other_models_and_damage_are_refused_in_words() {
 
 /// The same encoder with a classifier of so many labels on top.
 fn classifier(labels: u64) -> Vec<u8> {
-    let mut all: Vec<_> = encoder().into_iter().map(|(name, shape)| (format!("bert.{name}"), shape)).collect();
+    let mut all: Vec<_> =
+        encoder().into_iter().map(|(name, shape)| (format!("bert.{name}"), shape)).collect();
     for (name, shape) in [
         ("bert.pooler.dense.weight", vec![2, 2]),
         ("bert.pooler.dense.bias", vec![2]),

@@ -38,7 +38,10 @@ fn the_model_stands_in_the_body() {
     assert_eq!(call.head.model, "amazon.rerank-v1:0");
     let rerank = call.rerank().unwrap();
     let documents = [RerankDocument::Text("a".into()), RerankDocument::Json(json!({"b": 1}))];
-    assert_eq!((rerank.query.as_str(), rerank.documents.as_slice(), rerank.top_n), ("q", &documents[..], Some(1)));
+    assert_eq!(
+        (rerank.query.as_str(), rerank.documents.as_slice(), rerank.top_n),
+        ("q", &documents[..], Some(1))
+    );
     let left: Vec<_> = message::said(&rerank.extra).collect();
     assert_eq!(left, ["rerankingConfiguration"], "what a model may not know is told");
 }

@@ -534,7 +534,10 @@ fn documents_come_back_to_who_asks_for_them() {
     let results = |wanted: bool| {
         let whole = encoder(&ask(wanted)).whole(completion());
         let body: Value = serde_json::from_slice(&whole.body).expect("JSON");
-        assert_eq!((&body["usage"]["total_tokens"], &body["meta"]["tokens"]["input_tokens"]), (&json!(7), &json!(7)));
+        assert_eq!(
+            (&body["usage"]["total_tokens"], &body["meta"]["tokens"]["input_tokens"]),
+            (&json!(7), &json!(7))
+        );
         body["results"].clone()
     };
     assert_eq!(
