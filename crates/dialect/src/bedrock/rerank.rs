@@ -22,7 +22,7 @@ const MODEL: [&str; 4] =
 pub(super) fn head(body: &[u8]) -> Result<Head, Failure> {
     let missing = || Failure::invalid_field(MODEL.join("."), "required, but missing");
     let mut inner = body;
-    for key in &MODEL[..3] {
+    for key in MODEL.into_iter().take(3) {
         let [found] = json::members(inner, [key])?;
         let found = found.and_then(|found| inner.get(found)).filter(|found| found.starts_with(b"{"));
         inner = found.ok_or_else(missing)?;

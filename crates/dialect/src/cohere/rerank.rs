@@ -66,7 +66,7 @@ pub(super) fn encode(rerank: &Rerank, model: &str) -> Result<(Value, Vec<Dropped
         let mut body = body.clone();
         body["model"] = model.into();
         if let Some(body) = body.as_object_mut() {
-            body.remove(RETURN);
+            body.shift_remove(RETURN);
         }
         return Ok((body, Vec::new()));
     }
