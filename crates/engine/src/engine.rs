@@ -14,7 +14,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::adapter::AdapterId;
 use crate::choices::{self, Choices};
-use crate::protocol::{Order, Ready, VERSION};
+use crate::protocol::{Order, VERSION};
 use crate::reply::Events;
 use crate::supervisor::{Desk, Question, STOP_GRACE, Source, Supervisor, Terms};
 use crate::worker::COUNTS;
@@ -247,7 +247,7 @@ impl Engine {
     /// As of any call: overload, overflow of the context, shutdown.
     pub async fn continue_greedily(&self, text: &str, max_tokens: usize) -> Result<EventStream, Failure> {
         let permit = self.inner.admit()?;
-        self.inner.must_chat(&*self.inner.desk.ready().await?)?;
+        self.inner.desk.ready().await?.info.task.must(Operation::Chat, &self.inner.name)?;
         let question =
             Question::Continue { text: text.into(), max_tokens: max_tokens as u64, adapter: self.adapter() };
         answer(&self.inner.desk, &question, permit).await
@@ -286,21 +286,18 @@ impl Service for Engine {
         // Places first: those that wait for the model to be loaded are bounded, too.
         let permits = inner.places(&call).await?;
         let ready = inner.desk.ready().await?;
-        let dropped = match (call.operation, ready.embeds()) {
-            (Operation::Embed, true) => embed::dropped(call.embed()?),
-            (Operation::Chat | Operation::CountTokens, false) => dropped::read(call.chat()?, ready.thinks),
-            _ => Vec::new(),
+        ready.info.task.must(call.operation, &inner.name)?;
+        let dropped = match call.operation {
+            Operation::Embed => embed::dropped(&call.embed()?.extra),
+            Operation::Rerank => embed::dropped(&call.rerank()?.extra),
+            Operation::Chat | Operation::CountTokens => dropped::read(call.chat()?, ready.thinks),
         };
         call.accept(&dropped)?;
         let priority = call.priority()?;
-        if call.operation == Operation::Embed {
-            if !ready.embeds() {
-                return Err(embeds_not(&inner.name));
-            }
-            call.embed()?.leave_home()?;
-        } else {
-            inner.must_chat(&ready)?;
-            call.chat()?.leave_home_with_choices()?;
+        match call.operation {
+            Operation::Embed => call.embed()?.leave_home()?,
+            Operation::Rerank => call.rerank()?.leave_home()?,
+            Operation::Chat | Operation::CountTokens => call.chat()?.leave_home_with_choices()?,
         }
         let events = inner.answer(&call, self.adapter(), permits).await?;
         Ok(Reply {
@@ -330,12 +327,11 @@ impl Inner {
     async fn places(&self, call: &Call) -> Result<Vec<OwnedSemaphorePermit>, Failure> {
         let wanted = match call.operation {
             Operation::Chat => call.chat()?.choices.max(1),
-            Operation::Embed => 1,
+            Operation::Embed | Operation::Rerank => 1,
             Operation::CountTokens => {
                 let permit = Arc::clone(&self.counting).acquire_owned().await;
                 return Ok(vec![permit.map_err(Failure::internal)?]);
             }
-            Operation::Rerank => return Err(ranks_not(&self.name)),
         };
         choices::check(wanted, self.places)?;
         (0..wanted).map(|_| self.admit()).collect()
@@ -350,8 +346,9 @@ impl Inner {
     ) -> Result<EventStream, Failure> {
         let question = |choice| match call.operation {
             Operation::Embed => Question::Embed(call.clone()),
+            Operation::Rerank => Question::Rerank(call.clone()),
             Operation::CountTokens => Question::Count(call.clone()),
-            _ => Question::Chat { call: call.clone(), choice, adapter },
+            Operation::Chat => Question::Chat { call: call.clone(), choice, adapter },
         };
         if permits.len() == 1
             && let Some(permit) = permits.pop()
@@ -367,10 +364,6 @@ impl Inner {
 
     fn admit(&self) -> Result<OwnedSemaphorePermit, Failure> {
         Arc::clone(&self.admission).try_acquire_owned().map_err(|_| overloaded(self.desk.refuse()))
-    }
-
-    fn must_chat(&self, ready: &Ready) -> Result<(), Failure> {
-        if ready.embeds() { Err(embeds_only(&self.name)) } else { Ok(()) }
     }
 
     fn shutdown(&self) {
@@ -415,23 +408,4 @@ async fn answer(
 pub(crate) fn overloaded(wait: Duration) -> Failure {
     let message = format!("the model's queue is full; try again in {} s", wait.as_secs());
     Failure::new(ErrorKind::Overloaded, message).with_retry(Retry::After(wait))
-}
-
-/// Documents were to be put in order.
-fn ranks_not(name: &str) -> Failure {
-    Failure::unsupported(format!(
-        "the model {name} does not order documents; ask a rerank model at a provider"
-    ))
-}
-
-/// A conversation was sent to an embedding model.
-pub(crate) fn embeds_only(name: &str) -> Failure {
-    Failure::unsupported(format!("the model {name} makes embeddings and cannot answer; ask a chat model"))
-}
-
-/// Embeddings were asked of a model that answers.
-pub(crate) fn embeds_not(name: &str) -> Failure {
-    Failure::unsupported(format!(
-        "the model {name} answers conversations and makes no embeddings; ask an embedding model"
-    ))
 }

@@ -18,7 +18,7 @@
 //!    watches for stop strings and tool calls, and makes events, which leave by `outlet`.
 //!
 //! Several answers to one call are as many calls within, merged: `choices`. Embedding
-//! models go a shorter way: `embed/`.
+//! models and rerankers go a shorter way: `embed/`, `rerank/`.
 //!
 //! llama.cpp's kernels are embedded through `llama-cpp-2`; everything above them is ours.
 
@@ -37,10 +37,12 @@ mod output;
 mod protocol;
 mod reply;
 mod request;
+mod rerank;
 mod residence;
 mod sampler;
 mod scheduler;
 mod supervisor;
+mod task;
 mod template;
 mod thread;
 mod tools;
@@ -55,4 +57,5 @@ pub use error::LoadError;
 pub use model::ModelInfo;
 pub use residence::{Footprint, Load, Residence};
 pub use supervisor::Room;
+pub use task::Task;
 pub use worker::{WorkerError, run as run_worker};

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::Task;
+
 /// What is known of a loaded model, mostly from its own metadata.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModelInfo {
@@ -30,6 +32,8 @@ pub struct ModelInfo {
     /// Its template shows tools the way the model was taught; otherwise they are
     /// described in the system prompt.
     pub native_tools: bool,
-    /// It makes embeddings of so many numbers, and does nothing else.
+    /// What it does.
+    pub task: Task,
+    /// Numbers in an embedding, where it makes them.
     pub embedding_length: Option<u32>,
 }

@@ -37,7 +37,7 @@ pub(crate) fn answer(
                     "anthropic": "POST /v1/messages",
                     "openai": ["POST /v1/chat/completions", "POST /v1/responses", "POST /v1/embeddings"],
                     "gemini": "POST /v1beta/models/{id}:generateContent",
-                    "cohere": "POST /v2/chat",
+                    "cohere": ["POST /v2/chat", "POST /v2/rerank"],
                     "ollama": "POST /api/chat",
                 },
                 "models": "GET /v1/models",

@@ -1,5 +1,9 @@
-//! BERT as sentence-transformers publishes it.
+//! BERT as sentence-transformers publishes it: a model that makes embeddings, or one that
+//! scores a text against a query (a cross-encoder). What differs is in [`pooling`].
 
+mod pooling;
+
+use pooling::Pooling;
 use serde::Deserialize;
 
 use super::Conversion;
@@ -11,8 +15,8 @@ use crate::gguf::{Planned, TensorType, Value};
 pub(crate) struct Parts<'a> {
     /// `config.json`.
     pub(crate) config: &'a [u8],
-    /// `1_Pooling/config.json`.
-    pub(crate) pooling: &'a [u8],
+    /// `1_Pooling/config.json`, which a cross-encoder does not have.
+    pub(crate) pooling: Option<&'a [u8]>,
     /// `vocab.txt`.
     pub(crate) vocabulary: &'a [u8],
     /// `model.safetensors`.
@@ -23,7 +27,8 @@ pub(crate) struct Parts<'a> {
 struct Config {
     model_type: String,
     hidden_act: String,
-    position_embedding_type: String,
+    /// Left out by transformers 5, which knows no other.
+    position_embedding_type: Option<String>,
     hidden_size: u64,
     intermediate_size: u64,
     num_attention_heads: u32,
@@ -32,12 +37,6 @@ struct Config {
     type_vocab_size: u64,
     vocab_size: u64,
     layer_norm_eps: f32,
-}
-
-#[derive(Deserialize)]
-struct Pooling {
-    pooling_mode_cls_token: bool,
-    pooling_mode_mean_tokens: bool,
 }
 
 /// Most layers of a model: BERT-large has 24.
@@ -61,10 +60,9 @@ pub(super) fn is(config: &[u8]) -> bool {
 pub(crate) fn convert(parts: Parts<'_>, name: &str, license: &str) -> Result<Conversion, String> {
     let config: Config =
         serde_json::from_slice(parts.config).map_err(|error| format!("config.json: {error}"))?;
-    let pooling: Pooling =
-        serde_json::from_slice(parts.pooling).map_err(|error| format!("1_Pooling/config.json: {error}"))?;
-    if (&*config.model_type, &*config.hidden_act, &*config.position_embedding_type)
-        != ("bert", "gelu", "absolute")
+    let pooling = Pooling::of(parts.config, parts.pooling)?;
+    let absolute = config.position_embedding_type.as_deref().is_none_or(|kind| kind == "absolute");
+    if (&*config.model_type, &*config.hidden_act, absolute) != ("bert", "gelu", true)
         || config.num_hidden_layers > MAX_LAYERS
     {
         return Err("config.json: only plain BERT is understood".into());
@@ -76,26 +74,19 @@ pub(crate) fn convert(parts: Parts<'_>, name: &str, license: &str) -> Result<Con
     }
     let mut weights = Weights::default();
     weights.add(parts.weights).map_err(|error| format!("model.safetensors: {error}"))?;
-    let tensors = tensors(&config, &weights).map_err(|error| format!("model.safetensors: {error}"))?;
-    Conversion::new(&settings(&config, &pooling, &words, name, license)?, tensors, weights)
+    let tensors =
+        tensors(&config, pooling, &weights).map_err(|error| format!("model.safetensors: {error}"))?;
+    Conversion::new(&settings(&config, pooling, &words, name, license)?, tensors, weights)
 }
 
 fn settings(
     config: &Config,
-    pooling: &Pooling,
+    pooling: Pooling,
     words: &[&str],
     name: &str,
     license: &str,
 ) -> Result<Vec<(&'static str, Value)>, String> {
-    // llama.cpp's numbers: LLAMA_POOLING_TYPE_MEAN and _CLS; LLAMA_FTYPE_MOSTLY_F16;
-    // LLAMA_TOKEN_TYPE_NORMAL and _CONTROL.
-    const MEAN: u32 = 1;
-    const CLS: u32 = 2;
-    let pooled = match (pooling.pooling_mode_mean_tokens, pooling.pooling_mode_cls_token) {
-        (true, false) => MEAN,
-        (false, true) => CLS,
-        _ => return Err("1_Pooling/config.json: only mean and CLS pooling are understood".into()),
-    };
+    // llama.cpp's numbers: LLAMA_FTYPE_MOSTLY_F16; LLAMA_TOKEN_TYPE_NORMAL and _CONTROL.
     let place = |word: &str| {
         let place = words.iter().position(|other| *other == word);
         place.map(|place| Value::from(place as u32)).ok_or_else(|| format!("vocab.txt has no {word}"))
@@ -116,7 +107,7 @@ fn settings(
         ("bert.attention.head_count", config.num_attention_heads.into()),
         ("bert.attention.layer_norm_epsilon", config.layer_norm_eps.into()),
         ("bert.attention.causal", false.into()),
-        ("bert.pooling_type", pooled.into()),
+        ("bert.pooling_type", pooling.number().into()),
         ("tokenizer.ggml.model", "bert".into()),
         ("tokenizer.ggml.pre", "bert-bge".into()),
         ("tokenizer.ggml.token_type_count", size(config.type_vocab_size)?),
@@ -142,13 +133,15 @@ fn phantom(word: &str) -> String {
     }
 }
 
-fn tensors(config: &Config, weights: &Weights) -> Result<Vec<Tensor>, String> {
+fn tensors(config: &Config, pooling: Pooling, weights: &Weights) -> Result<Vec<Tensor>, String> {
     let (wide, inner) = (config.hidden_size, config.intermediate_size);
     let mut tensors = Vec::new();
+    let base = pooling.base();
     let mut add = |name: String, from: &str, shape: &[u64], half: bool| -> Result<(), String> {
         let kind = if half { TensorType::F16 } else { TensorType::F32 };
         let planned = Planned { name, shape: shape.iter().rev().copied().collect(), kind };
-        tensors.push(Tensor { planned, origin: Origin::Stored(weights.get(from, shape)?) });
+        let stored = weights.get(&format!("{base}{from}"), shape)?;
+        tensors.push(Tensor { planned, origin: Origin::Stored(stored) });
         Ok(())
     };
     let words = "embeddings.word_embeddings.weight";
@@ -175,139 +168,9 @@ fn tensors(config: &Config, weights: &Weights) -> Result<Vec<Tensor>, String> {
             add(format!("{here}.bias"), &format!("{there}.bias"), &shape[..1], false)?;
         }
     }
+    tensors.extend(pooling.head(wide, weights)?);
     Ok(tensors)
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
-    use std::io::Cursor;
-
-    use serde_json::{Map, json};
-
-    use super::*;
-
-    /// A model of one layer, two numbers wide.
-    fn weights() -> Vec<u8> {
-        let shapes = [
-            ("embeddings.word_embeddings.weight", vec![6, 2]),
-            ("embeddings.position_embeddings.weight", vec![4, 2]),
-            ("embeddings.token_type_embeddings.weight", vec![2, 2]),
-            ("embeddings.LayerNorm.weight", vec![2]),
-            ("embeddings.LayerNorm.bias", vec![2]),
-        ];
-        let mut all: Vec<(String, Vec<u64>)> =
-            shapes.into_iter().map(|(name, shape)| (name.to_owned(), shape)).collect();
-        for (name, shape) in [
-            ("attention.self.query", vec![2, 2]),
-            ("attention.self.key", vec![2, 2]),
-            ("attention.self.value", vec![2, 2]),
-            ("attention.output.dense", vec![2, 2]),
-            ("attention.output.LayerNorm", vec![2]),
-            ("intermediate.dense", vec![3, 2]),
-            ("output.dense", vec![2, 3]),
-            ("output.LayerNorm", vec![2]),
-        ] {
-            all.push((format!("encoder.layer.0.{name}.bias"), shape[..1].to_vec()));
-            all.push((format!("encoder.layer.0.{name}.weight"), shape));
-        }
-        let (mut header, mut data) = (Map::new(), Vec::new());
-        for (name, shape) in all {
-            let from = data.len();
-            (0..shape.iter().product()).for_each(|n: u64| data.extend((n as f32).to_le_bytes()));
-            let entry = json!({ "dtype": "F32", "shape": shape, "data_offsets": [from, data.len()] });
-            header.insert(name, entry);
-        }
-        // What transformers keeps beside the weights.
-        let positions = json!({ "dtype": "I64", "shape": [1, 1], "data_offsets": [0, 8] });
-        header.insert("embeddings.position_ids".to_owned(), positions);
-        let header = serde_json::to_vec(&header).unwrap();
-        [&(header.len() as u64).to_le_bytes()[..], &header, &data].concat()
-    }
-
-    const CONFIG: &str = r#"{"model_type": "bert", "hidden_act": "gelu", "position_embedding_type": "absolute",
-        "hidden_size": 2, "intermediate_size": 3, "num_attention_heads": 1, "num_hidden_layers": 1,
-        "max_position_embeddings": 4, "type_vocab_size": 2, "vocab_size": 6, "layer_norm_eps": 1e-12}"#;
-    const POOLING: &str = r#"{"pooling_mode_cls_token": false, "pooling_mode_mean_tokens": true}"#;
-    const WORDS: &str = "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\n##ing\n";
-
-    fn converted(config: &str, pooling: &str, words: &str, weights: &[u8]) -> Result<Vec<u8>, String> {
-        let parts = Parts {
-            config: config.as_bytes(),
-            pooling: pooling.as_bytes(),
-            vocabulary: words.as_bytes(),
-            weights: Box::new(Cursor::new(weights.to_vec())),
-        };
-        let mut file = Vec::new();
-        convert(parts, "Tiny", "MIT")?.write(&mut file).unwrap();
-        Ok(file)
-    }
-
-    /// A folder of a tiny model, and what it becomes.
-    pub(crate) fn tiny(name: &str) -> ([(&'static str, Vec<u8>); 4], Vec<u8>) {
-        let weights = weights();
-        let parts = Parts {
-            config: CONFIG.as_bytes(),
-            pooling: POOLING.as_bytes(),
-            vocabulary: WORDS.as_bytes(),
-            weights: Box::new(Cursor::new(weights.clone())),
-        };
-        let mut file = Vec::new();
-        convert(parts, name, "MIT").unwrap().write(&mut file).unwrap();
-        let folder = [
-            ("a_b/model/config.json", CONFIG.into()),
-            ("a_b/model/1_Pooling/config.json", POOLING.into()),
-            ("a_b/model/vocab.txt", WORDS.into()),
-            ("a_b/model/model.safetensors", weights.clone()),
-        ];
-        (folder, file)
-    }
-
-    #[test]
-    fn a_model_becomes_a_gguf_always_the_same() {
-        let file = converted(CONFIG, POOLING, WORDS, &weights()).unwrap();
-        assert_eq!(file, converted(CONFIG, POOLING, WORDS, &weights()).unwrap());
-        assert_eq!(&file[..8], b"GGUF\x03\0\0\0");
-        assert_eq!((file[8], file[16]), (21, 24), "tensors and settings");
-        assert_eq!(file.len() % 32, 0);
-        let text = String::from_utf8_lossy(&file);
-        for name in ["blk.0.ffn_down.weight", "bert.pooling_type", "position_embd.weight"] {
-            assert!(text.contains(name), "{name}");
-        }
-    }
-
-    #[test]
-    fn words_within_words_lose_their_mark_and_others_get_one() {
-        assert_eq!(phantom("##ing"), "ing");
-        assert_eq!(phantom("go"), "\u{2581}go");
-        assert_eq!(phantom("[CLS]"), "[CLS]");
-    }
-
-    #[test]
-    fn other_models_and_damage_are_refused_in_words() {
-        let good = weights();
-        for (config, pooling, words, weights, why) in [
-            (CONFIG.replace("gelu", "relu"), POOLING, WORDS, &good[..], "plain BERT"),
-            (
-                CONFIG.replace("\"num_hidden_layers\": 1", "\"num_hidden_layers\": 2"),
-                POOLING,
-                WORDS,
-                &good,
-                "encoder.layer.1",
-            ),
-            (CONFIG.replace("6", "7"), POOLING, WORDS, &good, "6 words"),
-            ("{}".into(), POOLING, WORDS, &good, "config.json"),
-            (
-                CONFIG.into(),
-                r#"{"pooling_mode_cls_token": false, "pooling_mode_mean_tokens": false}"#,
-                WORDS,
-                &good,
-                "pooling",
-            ),
-            (CONFIG.into(), POOLING, "a\nb\nc\nd\ne\nf", &good, "[CLS]"),
-            (CONFIG.into(), POOLING, WORDS, &good[..good.len() - 4], "beyond its file's end"),
-        ] {
-            let error = converted(&config, pooling, words, weights).unwrap_err();
-            assert!(error.contains(why), "{error}");
-        }
-    }
-}
+pub(crate) mod tests;

@@ -1,6 +1,6 @@
 //! Models that are published as safetensors, written as GGUF.
 //!
-//! * [`bert`]: small embedding models in sentence-transformers folders;
+//! * [`bert`]: small embedding models and cross-encoders in sentence-transformers folders;
 //! * [`decoder`]: language models of the Llama and Qwen families, out of a [`folder`]:
 //!   [`config`] is read, [`tokenizer`] becomes settings;
 //! * [`conversion`]: what both make, ready to be written; [`safetensors`] has the weights.
@@ -52,9 +52,9 @@ pub(crate) fn published(folder: &Path, precision: Precision, name: &str) -> Resu
     if !matches!(precision, Precision::AsPublished | Precision::F16) {
         return Err("models of the BERT family are stored in F16".into());
     }
-    let (pooling, vocabulary) = (folder.required("1_Pooling/config.json")?, folder.required("vocab.txt")?);
+    let (pooling, vocabulary) = (folder.optional("1_Pooling/config.json")?, folder.required("vocab.txt")?);
     let weights = Box::new(folder.open("model.safetensors")?);
-    let parts = Parts { config: &config, pooling: &pooling, vocabulary: &vocabulary, weights };
+    let parts = Parts { config: &config, pooling: pooling.as_deref(), vocabulary: &vocabulary, weights };
     convert(parts, name, &folder.license().unwrap_or_default())
 }
 

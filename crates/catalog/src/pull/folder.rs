@@ -44,7 +44,7 @@ pub(super) fn from_folder(
     let vocabulary = read("vocab.txt", MAX_SMALL_BYTES)?;
     let weights = read("model.safetensors", MAX_WEIGHTS_BYTES)?;
     let weights = Box::new(Cursor::new(weights));
-    let parts = Parts { config: &config, pooling: &pooling, vocabulary: &vocabulary, weights };
+    let parts = Parts { config: &config, pooling: Some(&pooling), vocabulary: &vocabulary, weights };
     let mut output = Output::new(file, errand.progress);
     let conversion = convert(parts, place.id(), license.unwrap_or_default()).map_err(wrong)?;
     conversion.write(&mut output).map_err(|unconverted| match unconverted {

@@ -1,13 +1,13 @@
 //! A client's body → [`Inbound`]: the shallow facts now, the conversation on demand.
 //!
-//! The model and the wish for a stream stand in the path; the body is scanned once, for
+//! The model and the wish for a stream stand in the path (but Rerank's); the body is scanned once, for
 //! validity and for the cap on output tokens.
 
 use message::{Call, Chat, Decode, Dialect, Failure, Head, Operation};
 use serde_json::Value;
 
 use super::wire::{At, Object, string, union};
-use super::{converse, invoke};
+use super::{converse, invoke, rerank};
 use crate::{Inbound, json};
 
 /// Reads the shallow facts of a body. `model` and `stream` are what the path said.
@@ -23,6 +23,9 @@ pub fn read(
     stream: bool,
     body: &[u8],
 ) -> Result<Inbound, Failure> {
+    if operation == Operation::Rerank {
+        return Ok(Inbound { head: rerank::head(body)?, decode: Decode::Rerank(rerank::decode) });
+    }
     let (max_tokens, decode) = match (operation, dialect) {
         (Operation::CountTokens, _) => (count_head(body)?, Decode::Chat(decode_count)),
         (Operation::Chat, Dialect::BedrockInvoke) => invoke::head(model, body)?,

@@ -1,8 +1,8 @@
 //! Amazon Bedrock as clients speak it: the runtime's calls and the control plane's models.
 //!
-//! [`operation`] knows every operation of the services `bedrock-runtime` and `bedrock`;
-//! [`inbound`] reads the bodies of the built ones (Converse here, a model family's own in
-//! `invoke`); [`reply`] writes answers as JSON or as event-stream frames; [`error`] and
+//! [`operation`] knows every operation of the services `bedrock-runtime` and `bedrock`, and
+//! one of `bedrock-agent-runtime`; [`inbound`] reads the bodies of the built ones (Converse
+//! here, a model family's own in `invoke`, `rerank`); [`reply`] writes answers as JSON or as event-stream frames; [`error`] and
 //! [`models`] say the rest. [`outbound`] speaks to Bedrock: what comes from another dialect
 //! is adapted (`adapt`, `turns`), encoded (`encode`), and its reply decoded (`decode`).
 //!
@@ -31,6 +31,7 @@ pub mod outbound;
 mod parameters;
 mod pointer;
 pub mod reply;
+mod rerank;
 mod stream;
 mod turns;
 mod whole;

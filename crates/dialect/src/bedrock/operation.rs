@@ -1,6 +1,6 @@
 //! Method + raw path → which Bedrock operation is asked for.
 //!
-//! All operations of the two services are known from a table, so that a client who
+//! All operations of `bedrock-runtime` and `bedrock`, and one of `bedrock-agent-runtime`, are known from a table, so that a client who
 //! asks for one that is not built is told its name and never gets "no such page".
 //!
 //! Source: service models of botocore 1.44.5 (read 2026-11-22), see `operations.txt`.
@@ -49,6 +49,12 @@ fn ask(name: &'static str, label: &str, query: &str) -> Ask {
         "InvokeModel" => call(Dialect::BedrockInvoke, Operation::Chat, false),
         "InvokeModelWithResponseStream" => call(Dialect::BedrockInvoke, Operation::Chat, true),
         "CountTokens" => call(Dialect::BedrockConverse, Operation::CountTokens, false),
+        "Rerank" => Ask::Call {
+            dialect: Dialect::BedrockConverse,
+            operation: Operation::Rerank,
+            model: None,
+            stream: false,
+        },
         "ListFoundationModels" => command(Command::ListFoundationModels(ModelFilter {
             provider: parameter(query, "byProvider"),
             customization: parameter(query, "byCustomizationType"),
@@ -146,13 +152,13 @@ mod tests {
     }
 
     #[test]
-    fn the_table_holds_all_operations_of_both_services() {
-        assert_eq!(entries().count(), 11 + 108);
+    fn the_table_holds_all_operations_of_both_services_and_rerank() {
+        assert_eq!(entries().count(), 11 + 108 + 1);
     }
 
     #[test]
     fn every_operation_routes_to_itself() {
-        const BUILT: [&str; 9] = [
+        const BUILT: [&str; 10] = [
             "Converse",
             "ConverseStream",
             "InvokeModel",
@@ -162,6 +168,7 @@ mod tests {
             "GetFoundationModel",
             "ListInferenceProfiles",
             "GetInferenceProfile",
+            "Rerank",
         ];
         for entry in entries() {
             let path: String = entry

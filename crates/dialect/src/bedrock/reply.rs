@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::error::exception;
 use super::invoke;
 use super::order::Order;
+use super::rerank::Ranking;
 use super::stream::Frames;
 use super::whole;
 use crate::framing::eventstream;
@@ -20,6 +21,7 @@ pub fn encoder(call: &Call) -> Box<dyn ReplyEncoder> {
     match (call.operation, call.dialect) {
         (Operation::CountTokens, _) => Box::new(TokenCount),
         (_, Dialect::BedrockInvoke) => invoke::encoder(call),
+        (Operation::Rerank, _) => Box::new(Ranking),
         (_, _) => Box::new(Converse {
             call: call.clone(),
             order: Order::default(),

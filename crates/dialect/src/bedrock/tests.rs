@@ -8,6 +8,7 @@ mod invoke;
 mod lossless;
 mod outbound;
 mod reply;
+mod rerank;
 mod streams;
 mod swept;
 

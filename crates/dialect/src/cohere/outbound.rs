@@ -26,7 +26,8 @@ impl Outbound for Cohere {
                 ));
             }
         };
-        let home = call.dialect == Dialect::Cohere;
+        let home = call.dialect == Dialect::Cohere
+            && !(call.operation == Operation::Rerank && rerank::returns_documents(call.rerank()?));
         let (body, dropped) = match (home, &call.head.model_span) {
             (true, Some(_)) if call.head.model == model => (vec![call.body.clone()], Vec::new()),
             (true, Some(span)) => (json::splice(&call.body, span.clone(), model).into(), Vec::new()),

@@ -96,7 +96,7 @@ impl ReplyEncoder for Encoder {
     fn whole(&mut self, completion: Completion) -> Whole {
         let body = match self.call.operation {
             Operation::Embed => embed::reply(&self.id, &completion, self.texts()),
-            Operation::Rerank => rerank::reply(&self.id, &completion),
+            Operation::Rerank => rerank::reply(&self.call, &self.id, &completion),
             // This dialect counts nothing.
             Operation::Chat | Operation::CountTokens => json::bytes(&self.chat(completion)),
         };

@@ -1,5 +1,7 @@
 //! Ranking, both ways. Source: `v2/raw_client.py` (`rerank`) and `V2RerankResponse` of
-//! `cohere` 7.3.1, read 2026-11-22.
+//! `cohere` 7.3.1, read 2026-11-22; version 1 (`raw_base_client.py`, `RerankResponse`) reads
+//! the same and can ask for the documents back. What clients of Jina, vLLM and llama.cpp's
+//! server look for beside it, the tokens under `usage`, is there, too.
 
 use bytes::Bytes;
 use message::{Call, Completion, Dialect, Dropped, Event, Extra, Failure, Ranked, Rerank, RerankDocument};
@@ -9,6 +11,15 @@ use super::embed::{done, usage};
 use super::error::nonsense;
 use crate::json;
 use crate::json::fields::{At, Fields, note};
+
+/// Notes whether the documents are wanted back.
+const RETURN: &str = "return_documents";
+
+/// Whether the client wants the documents back, beside their places. Only version 1 has it:
+/// a server of version 2 cannot be asked, so they are put in here.
+pub(super) fn returns_documents(rerank: &Rerank) -> bool {
+    note(&rerank.extra, RETURN).is_some_and(|wanted| wanted == true)
+}
 
 /// Decodes a body.
 ///
@@ -39,6 +50,9 @@ pub(super) fn decode(call: &Call) -> Result<Rerank, Failure> {
         }
     };
     fields.note("body", whole);
+    if let Some(wanted) = fields.bool("return_documents")? {
+        fields.note(RETURN, wanted);
+    }
     let extra = fields.rest();
     Ok(Rerank { home: Dialect::Cohere, query, documents, top_n, essential: Vec::new(), extra })
 }
@@ -51,6 +65,9 @@ pub(super) fn encode(rerank: &Rerank, model: &str) -> Result<(Value, Vec<Dropped
     if let (Dialect::Cohere, Some(body)) = (rerank.home, note(&rerank.extra, "body")) {
         let mut body = body.clone();
         body["model"] = model.into();
+        if let Some(body) = body.as_object_mut() {
+            body.shift_remove(RETURN);
+        }
         return Ok((body, Vec::new()));
     }
     rerank.leave_home()?;
@@ -87,13 +104,28 @@ pub(super) fn ranking(body: &Value, events: &mut Vec<Event>) -> Result<(), Failu
 }
 
 /// The whole answer for a client.
-pub(super) fn reply(id: &str, completion: &Completion) -> Bytes {
-    let results = completion.ranking.iter();
-    let results = results.map(|Ranked { index, score }| json!({"index": index, "relevance_score": score}));
-    let body = json!({
+pub(super) fn reply(call: &Call, id: &str, completion: &Completion) -> Bytes {
+    let asked = call.rerank().ok().filter(|rerank| returns_documents(rerank));
+    let document = |index: u32| asked.and_then(|rerank| rerank.documents.get(index as usize));
+    let result = |Ranked { index, score }: &Ranked| {
+        let mut result = json!({"index": index, "relevance_score": score});
+        if let Some(document) = document(*index) {
+            result["document"] = match document {
+                RerankDocument::Text(text) => json!({ "text": text }),
+                RerankDocument::Json(value) => value.clone(),
+            };
+        }
+        result
+    };
+    let mut body = json!({
         "id": completion.id.as_deref().unwrap_or(id),
-        "results": results.collect::<Vec<_>>(),
+        "results": completion.ranking.iter().map(result).collect::<Vec<_>>(),
         "meta": {"api_version": {"version": "2"}, "billed_units": {"search_units": 1}},
     });
+    // Hosted rerankers count searches and no tokens.
+    if let tokens @ 1.. = completion.usage.total_input() {
+        body["meta"]["tokens"] = json!({ "input_tokens": tokens });
+        body["usage"] = json!({ "total_tokens": tokens });
+    }
     json::bytes(&body)
 }

@@ -100,18 +100,42 @@ impl LoadedModel {
 
     /// Made for embeddings: the file says how to pool, or it is an encoder.
     pub(crate) fn embeds(&self) -> bool {
+        self.pooling().map_or_else(|| self.encodes(), |pooling| pooling > 0)
+    }
+
+    /// It sees a text whole, and does not go on with it.
+    pub(crate) fn encodes(&self) -> bool {
         const ENCODERS: [&str; 3] = ["bert", "gemma-embedding", "eurobert"];
         let architecture = self.metadata("general.architecture").unwrap_or_default();
-        match self.pooling() {
-            Some(pooling) => pooling > 0,
-            None => ENCODERS.iter().any(|encoder| architecture.contains(encoder)),
-        }
+        ENCODERS.iter().any(|encoder| architecture.contains(encoder))
     }
 
     /// Made to score a text against a query.
     pub(crate) fn ranks(&self) -> bool {
         const RANK: u32 = 4;
         self.pooling() == Some(RANK)
+    }
+
+    /// Numbers that its classifier makes of a text.
+    pub(crate) fn labels(&self) -> u32 {
+        self.model.n_cls_out()
+    }
+
+    /// Scores pairs of texts, and was taught which token is of which: BERT with BERT's own
+    /// tokenizer. RoBERTa and its kin have vectors of one kind only.
+    pub(super) fn tells_segments(&self) -> bool {
+        let says = |key: &str, value: &str| self.metadata(key).as_deref() == Some(value);
+        let kinds =
+            self.metadata("tokenizer.ggml.token_type_count").and_then(|count| count.parse::<u32>().ok());
+        self.ranks()
+            && says("general.architecture", "bert")
+            && self.splits_words_as_bert()
+            && kinds.is_some_and(|kinds| kinds >= 2)
+    }
+
+    /// Its tokenizer is BERT's own.
+    pub(crate) fn splits_words_as_bert(&self) -> bool {
+        self.metadata("tokenizer.ggml.model").as_deref() == Some("bert")
     }
 
     /// What it remembers of a text is one thing per token, which other texts with the same
@@ -143,6 +167,17 @@ impl LoadedModel {
         });
         let begins = around.first() == u32::try_from(self.model.vocab().bos().0).ok().as_ref();
         around.split_at(usize::from(begins))
+    }
+
+    /// The tokens between the two texts of a pair: those that end the first, and for most
+    /// tokenizers but BERT's one more (RoBERTa's `</s></s>`).
+    pub(crate) fn between(&self) -> Vec<Token> {
+        let vocab = self.model.vocab();
+        let mut between = self.around().1.to_vec();
+        if !self.splits_words_as_bert() && vocab.should_add_sep() {
+            between.extend(u32::try_from(vocab.sep().0));
+        }
+        between
     }
 
     /// The weights, in bytes.

@@ -10,13 +10,15 @@ mod llama;
 mod log;
 mod pieces;
 mod pooled;
+mod raw;
+mod segments;
 mod threads;
 
 use std::time::Duration;
 
 pub(crate) use holders::Holders;
 pub(crate) use llama::{GPU, Llama, LoadedModel};
-pub(crate) use pooled::Pooled;
+pub(crate) use pooled::{Input, Pooled};
 pub use threads::default_threads;
 
 use crate::adapter::AdapterId;
@@ -60,6 +62,9 @@ pub(crate) enum StepError {
     /// Anything else.
     #[error("llama.cpp could not compute a step (code {0})")]
     Failed(i32),
+    /// The two texts of a pair could not be told apart.
+    #[error("llama.cpp's graph of this model gave no place to tell a query from a document")]
+    Segments,
 }
 
 /// Runs steps.

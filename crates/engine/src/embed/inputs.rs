@@ -1,37 +1,26 @@
 //! From a request for embeddings to tokens: everything that can be refused is refused
 //! here, before the model does any work.
 
-use std::sync::Arc;
+use message::{Dropped, Embed, EmbedInput, EmbedPurpose, ErrorKind, Extra, Failure, Truncate, said};
 
-use message::{Dropped, Embed, EmbedInput, EmbedPurpose, ErrorKind, Failure, Truncate, said};
-use unicode_normalization::UnicodeNormalization;
-
+use super::{Job, Wanted, Words};
 use crate::EmbeddingDefaults;
-use crate::backend::LoadedModel;
-use crate::embed::Job;
+use crate::backend::Input;
 use crate::outlet::Outlet;
-use crate::vocabulary::Token;
 
 /// Most inputs of one call (OpenAI's limit).
 const MAX_INPUTS: usize = 2048;
 
 /// What of a call has no meaning here, for the caller to know.
-pub(crate) fn dropped(embed: &Embed) -> Vec<Dropped> {
+pub(crate) fn dropped(extra: &Extra) -> Vec<Dropped> {
     const UNKNOWN: &str = "unknown to models served here";
-    said(&embed.extra).map(|name| Dropped { path: name.to_owned(), why: UNKNOWN }).collect()
+    said(extra).map(|name| Dropped { path: name.to_owned(), why: UNKNOWN }).collect()
 }
 
 /// What it takes to read requests for one model.
 pub(crate) struct Inputs {
-    pub(crate) model: Arc<LoadedModel>,
+    pub(crate) words: Words,
     pub(crate) defaults: EmbeddingDefaults,
-    /// Its words are of decomposed characters, as BERT's are: llama.cpp takes accents apart
-    /// for it, but not the syllables of Hangul.
-    pub(crate) decomposes: bool,
-    /// Tokens of one input.
-    pub(crate) max_tokens: usize,
-    /// Bytes of the longest token: no text has fewer tokens than its bytes over this.
-    pub(crate) longest_piece: usize,
 }
 
 impl Inputs {
@@ -39,11 +28,12 @@ impl Inputs {
     pub(crate) fn prepare(&self, embed: &Embed, events: Outlet) -> Result<Job, Failure> {
         let inputs = self.read(embed)?;
         let dimensions = self.dimensions(embed)?;
-        Ok(Job { inputs, dimensions, normalize: embed.normalize.unwrap_or(true), events })
+        let wanted = Wanted::Vectors { dimensions, normalize: embed.normalize.unwrap_or(true) };
+        Ok(Job { inputs, wanted, events })
     }
 
     /// The tokens of every input.
-    fn read(&self, embed: &Embed) -> Result<Vec<Vec<Token>>, Failure> {
+    fn read(&self, embed: &Embed) -> Result<Vec<Input>, Failure> {
         embed.leave_home()?;
         if embed.inputs.is_empty() {
             return Err(Failure::invalid_field("input", "there is nothing to embed"));
@@ -62,7 +52,7 @@ impl Inputs {
 
     /// How many numbers each vector shall have, if not all.
     fn dimensions(&self, embed: &Embed) -> Result<Option<usize>, Failure> {
-        let all = self.model.embedding_length();
+        let all = self.words.model.embedding_length();
         let Some(wanted) = embed.dimensions else { return Ok(None) };
         let wrong = |why: String| Err(Failure::invalid_field("dimensions", why));
         match self.defaults.least_dimensions {
@@ -94,7 +84,7 @@ impl Inputs {
         prefix: &str,
         input: &EmbedInput,
         truncate: Option<Truncate>,
-    ) -> Result<Vec<Token>, Failure> {
+    ) -> Result<Input, Failure> {
         let path = format!("input.{index}");
         let refused =
             |why: &str| Err(Failure::unsupported(format!("{path}: {why}")).with_param(path.clone()));
@@ -112,23 +102,18 @@ impl Inputs {
             return Err(Failure::invalid_field(path, "is empty"));
         }
         let cuts = matches!(truncate, Some(Truncate::Start | Truncate::End));
-        // A hostile 100 MB would take many seconds to cut into tokens.
-        let at_least = text.len() / self.longest_piece;
-        if !cuts && at_least > self.max_tokens {
+        let at_least = self.words.at_least(text);
+        if !cuts && at_least > self.words.max_tokens {
             return Err(self.too_long(&path, &format!("at least {at_least}")));
         }
         let text = match truncate {
-            Some(Truncate::Start) => {
-                &text[self.boundary(text, text.len().saturating_sub(self.enough_bytes()))..]
-            }
-            Some(Truncate::End) => &text[..self.boundary(text, self.enough_bytes().min(text.len()))],
+            Some(Truncate::Start) => self.words.end(text),
+            Some(Truncate::End) => self.words.start(text),
             _ => text,
         };
-        let text = format!("{prefix}{text}");
-        let text = if self.decomposes { text.nfd().collect() } else { text };
-        let words = self.model.tokenize_words(&text);
-        let (before, after) = self.model.around();
-        let room = self.max_tokens.saturating_sub(before.len() + after.len());
+        let words = self.words.tokens(&format!("{prefix}{text}"));
+        let (before, after) = self.words.model.around();
+        let room = self.words.max_tokens.saturating_sub(before.len() + after.len());
         let words = match truncate {
             _ if words.len() <= room => words.as_slice(),
             Some(Truncate::End) => &words[..room],
@@ -138,16 +123,7 @@ impl Inputs {
                 return Err(self.too_long(&path, &count.to_string()));
             }
         };
-        Ok([before, words, after].concat())
-    }
-
-    /// Bytes of text beyond which there are more tokens than will be kept.
-    fn enough_bytes(&self) -> usize {
-        self.max_tokens.saturating_mul(self.longest_piece)
-    }
-
-    fn boundary(&self, text: &str, at: usize) -> usize {
-        (0..=at).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0)
+        Ok(Input::one([before, words, after].concat()))
     }
 
     fn too_long(&self, path: &str, tokens: &str) -> Failure {
@@ -156,7 +132,7 @@ impl Inputs {
             format!(
                 "{path}: its {tokens} tokens are more than the {} this model takes; split the text, \
                  or ask for truncation where your interface has it",
-                self.max_tokens
+                self.words.max_tokens
             ),
         )
         .with_param(path)

@@ -1,4 +1,4 @@
-//! The one thread that owns an embedding model's context.
+//! The one thread that owns the context of a model that computes whole texts.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -6,45 +6,45 @@ use std::sync::mpsc::Receiver;
 
 use message::Failure;
 
-use super::{events, shape};
-use crate::backend::{LoadedModel, Pooled};
+use super::Wanted;
+use crate::backend::{Input, LoadedModel, Pooled};
 use crate::outlet::Outlet;
 use crate::thread::{Ended, Shared, shutting_down, survive};
-use crate::vocabulary::Token;
 use crate::worker::Link;
 use crate::{Config, LoadError};
 
-/// A call's inputs, and where its vectors go.
+/// A call's inputs, and where what comes of them goes.
 pub(crate) struct Job {
-    pub(crate) inputs: Vec<Vec<Token>>,
-    /// How many numbers each vector shall have, if not all.
-    pub(crate) dimensions: Option<usize>,
-    /// Vectors shall have length 1.
-    pub(crate) normalize: bool,
+    pub(crate) inputs: Vec<Input>,
+    pub(crate) wanted: Wanted,
     pub(crate) events: Outlet,
 }
 
 /// A job under way.
 struct Running {
     job: Job,
-    vectors: Vec<Vec<f32>>,
+    /// What came of its first inputs.
+    outputs: Vec<Vec<f32>>,
 }
 
 impl Running {
-    fn left(&self) -> impl Iterator<Item = &[Token]> {
-        self.job.inputs[self.vectors.len()..].iter().map(Vec::as_slice)
+    fn new(job: Job) -> Self {
+        Self { job, outputs: Vec::new() }
+    }
+
+    fn left(&self) -> &[Input] {
+        &self.job.inputs[self.outputs.len()..]
     }
 
     fn over(&self) -> bool {
-        self.vectors.len() == self.job.inputs.len()
+        self.left().is_empty()
     }
 
-    /// Gives the vectors to who asked.
+    /// Answers who asked.
     fn finish(self) {
-        let Job { inputs, dimensions, normalize, events: out } = self.job;
-        let input_tokens = inputs.iter().map(|input| input.len() as u64).sum();
-        let vectors = self.vectors.into_iter().map(|vector| shape(vector, dimensions, normalize));
-        out.send(Ok(events(vectors, input_tokens)));
+        let Job { inputs, wanted, events: out } = self.job;
+        let input_tokens = inputs.iter().map(|input| input.tokens.len() as u64).sum();
+        out.send(Ok(wanted.events(self.outputs, input_tokens)));
     }
 }
 
@@ -83,9 +83,9 @@ fn crank(
         if running.is_empty() {
             // Sleep only when there is nothing to compute.
             let Ok(job) = inbox.recv() else { return };
-            running.push_back(Running { job, vectors: Vec::new() });
+            running.push_back(Running::new(job));
         }
-        running.extend(inbox.try_iter().map(|job| Running { job, vectors: Vec::new() }));
+        running.extend(inbox.try_iter().map(Running::new));
         if shared.stopping() {
             return;
         }
@@ -96,19 +96,19 @@ fn crank(
 
         let left = || running.iter().flat_map(Running::left);
         let fitting = pooled.fitting(left());
-        let inputs: Vec<&[Token]> = left().take(fitting).collect();
+        let inputs: Vec<&Input> = left().take(fitting).collect();
         if inputs.is_empty() {
             let _ = link.flush();
             continue;
         }
-        let tokens = inputs.iter().map(|input| input.len()).sum();
-        match pooled.embed(&inputs) {
-            Ok(vectors) => {
+        let tokens = inputs.iter().map(|input| input.tokens.len()).sum();
+        match pooled.compute(&inputs) {
+            Ok(outputs) => {
                 count(&counters.prefilled, tokens);
-                hand_out(vectors, running);
+                hand_out(outputs, running);
             }
             Err(error) => {
-                tracing::warn!(%error, calls = running.len(), "a batch of embeddings failed; its calls are ended");
+                tracing::warn!(%error, calls = running.len(), "a batch failed; its calls are ended");
                 count(&counters.failed, running.len());
                 for running in running.drain(..) {
                     running.job.events.send(Err(Failure::internal(error.clone())));
@@ -126,11 +126,11 @@ fn crank(
     }
 }
 
-/// Gives each call the vectors of its inputs, in order.
-fn hand_out(vectors: Vec<Vec<f32>>, running: &mut VecDeque<Running>) {
-    let mut vectors = vectors.into_iter();
+/// Gives each call what came of its inputs, in order.
+fn hand_out(outputs: Vec<Vec<f32>>, running: &mut VecDeque<Running>) {
+    let mut outputs = outputs.into_iter();
     for running in running {
-        let wanted = running.job.inputs.len() - running.vectors.len();
-        running.vectors.extend(vectors.by_ref().take(wanted));
+        let wanted = running.left().len();
+        running.outputs.extend(outputs.by_ref().take(wanted));
     }
 }

@@ -77,6 +77,8 @@ pub(crate) enum Ask {
     Count(String),
     /// The vectors of an [`Embed`](message::Embed), in JSON.
     Embed(String),
+    /// The documents of a [`Rerank`](message::Rerank), in JSON, in order.
+    Rerank(String),
     /// The greedy continuation of bare text.
     Continue {
         /// The text.
@@ -116,13 +118,6 @@ pub(crate) struct Ready {
     pub(crate) info: ModelInfo,
     /// It was taught to think before it answers.
     pub(crate) thinks: bool,
-}
-
-impl Ready {
-    /// It makes embeddings, and does nothing else.
-    pub(crate) fn embeds(&self) -> bool {
-        self.info.embedding_length.is_some()
-    }
 }
 
 /// What is told of a call.

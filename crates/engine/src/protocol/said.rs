@@ -1,7 +1,7 @@
 //! The events that the engine makes, in the form they cross the socket: the vocabulary's
 //! own type also holds what only hosted models say, some of it JSON.
 
-use message::{BlockHead, Delta, Event, Failure, FinishReason, TokenLogprob, Usage};
+use message::{BlockHead, Delta, Event, Failure, FinishReason, Ranked, TokenLogprob, Usage};
 use serde::{Deserialize, Serialize};
 
 /// One piece of an answer.
@@ -16,6 +16,7 @@ pub(crate) enum Said {
     ToolInput { index: u32, text: String },
     BlockStop { index: u32 },
     Embedding(Vec<f32>),
+    Ranking(Vec<Ranked>),
     Usage(Usage),
     Finish { reason: FinishReason, stop_sequence: Option<String> },
 }
@@ -48,6 +49,7 @@ impl TryFrom<Event> for Said {
             Event::Delta { index, delta: Delta::ToolInput(text) } => Self::ToolInput { index, text },
             Event::BlockStop { index } => Self::BlockStop { index },
             Event::Embedding(vector) => Self::Embedding(vector),
+            Event::Ranking(ranking) => Self::Ranking(ranking),
             Event::Usage(usage) => Self::Usage(usage),
             Event::Finish { reason, stop_sequence } => Self::Finish { reason, stop_sequence },
             Event::BlockStart {
@@ -55,7 +57,6 @@ impl TryFrom<Event> for Said {
                 ..
             }
             | Event::Delta { delta: Delta::Signature(_) | Delta::Citation(_) | Delta::Opaque(_), .. }
-            | Event::Ranking(_)
             | Event::Choice { .. }
             | Event::Frame(_) => {
                 return Err(Failure::internal("the engine made an event that is not its own"));
@@ -79,6 +80,7 @@ impl From<Said> for Event {
             Said::ToolInput { index, text } => Self::Delta { index, delta: Delta::ToolInput(text) },
             Said::BlockStop { index } => Self::BlockStop { index },
             Said::Embedding(vector) => Self::Embedding(vector),
+            Said::Ranking(ranking) => Self::Ranking(ranking),
             Said::Usage(usage) => Self::Usage(usage),
             Said::Finish { reason, stop_sequence } => Self::Finish { reason, stop_sequence },
         }

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use message::{
     AuthFault, Block, BlockKind, CacheMarker, Chat, Dialect, Embed, EmbedInput, ErrorKind, Event, Failure,
-    FinishReason, Message, OutputFormat, Reasoning, Retry, Role, TokenLogprob, Tool, ToolChoice, ToolKind,
-    TopLogprob, Usage,
+    FinishReason, Message, OutputFormat, Ranked, Reasoning, Rerank, RerankDocument, Retry, Role,
+    TokenLogprob, Tool, ToolChoice, ToolKind, TopLogprob, Usage,
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -49,6 +49,7 @@ fn orders() -> Vec<Order> {
         call(Ask::Chat("{\"é\": 1}".into())),
         call(Ask::Count(String::new())),
         call(Ask::Embed("[]".into())),
+        call(Ask::Rerank("{}".into())),
         call(Ask::Continue { text: "One,".into(), max_tokens: 4 }),
         Order::Read { number: 7, items: 32 },
         Order::Cancel { number: 7 },
@@ -201,6 +202,9 @@ fn event() -> impl Strategy<Value = Event> {
         (any::<u32>(), delta).prop_map(|(index, delta)| Event::Delta { index, delta }),
         any::<u32>().prop_map(|index| Event::BlockStop { index }),
         prop::collection::vec(-1f32..1.0, 0..9).prop_map(Event::Embedding),
+        prop::collection::vec((any::<u32>(), 0f64..1.0), 0..9).prop_map(|ranked| {
+            Event::Ranking(ranked.into_iter().map(|(index, score)| Ranked { index, score }).collect())
+        }),
         (any::<u64>(), any::<u64>()).prop_map(move |(input, thought)| counted(input, thought)),
         (reason, prop::option::of(".*"))
             .prop_map(|(reason, stop_sequence)| Event::Finish { reason, stop_sequence }),
@@ -217,9 +221,13 @@ proptest! {
         prop_assert_eq!(serde_json::to_string(&back).unwrap(), text);
         prop_assert_eq!(back, chat);
         let mut embed = Embed::new(Dialect::Cohere, vec![EmbedInput::Text("a".into()), EmbedInput::Tokens(vec![1])]);
-        embed.extra.insert("x".into(), value);
+        embed.extra.insert("x".into(), value.clone());
         let back: Embed = serde_json::from_str(&serde_json::to_string(&embed).unwrap()).unwrap();
         prop_assert_eq!(back, embed);
+        let documents = vec![RerankDocument::Text("a".into()), RerankDocument::Json(value)];
+        let rerank = Rerank { top_n: Some(1), ..Rerank::new(Dialect::Cohere, "q", documents) };
+        let back: Rerank = serde_json::from_str(&serde_json::to_string(&rerank).unwrap()).unwrap();
+        prop_assert_eq!(back, rerank);
     }
 
     #[test]

@@ -21,6 +21,7 @@ pub(crate) enum Question {
     },
     Count(Call),
     Embed(Call),
+    Rerank(Call),
     Continue {
         text: Arc<str>,
         max_tokens: u64,
@@ -53,6 +54,7 @@ impl Question {
             }
             Self::Count(call) => Ask::Count(json(serde_json::to_string(call.chat()?))?),
             Self::Embed(call) => Ask::Embed(json(serde_json::to_string(call.embed()?))?),
+            Self::Rerank(call) => Ask::Rerank(json(serde_json::to_string(call.rerank()?))?),
             Self::Continue { text, max_tokens, .. } => {
                 Ask::Continue { text: text.to_string(), max_tokens: *max_tokens }
             }
@@ -60,28 +62,30 @@ impl Question {
     }
 
     fn priority(&self) -> Result<u8, Failure> {
-        Ok(match self {
-            Self::Chat { call, .. } | Self::Count(call) | Self::Embed(call) => match call.priority()? {
-                Priority::Interactive => 0,
-                Priority::Batch => 1,
-            },
-            Self::Continue { .. } => 0,
+        Ok(match self.call().map(Call::priority).transpose()? {
+            Some(Priority::Batch) => 1,
+            Some(Priority::Interactive) | None => 0,
         })
     }
 
     fn adapter(&self) -> AdapterId {
         match self {
             Self::Chat { adapter, .. } | Self::Continue { adapter, .. } => *adapter,
-            Self::Count(_) | Self::Embed(_) => 0,
+            Self::Count(_) | Self::Embed(_) | Self::Rerank(_) => 0,
         }
     }
 
     fn key(&self) -> String {
+        self.call().map(|call| call.principal.key_id.to_string()).unwrap_or_default()
+    }
+
+    /// Whose it is; `None`: a tool's.
+    fn call(&self) -> Option<&Call> {
         match self {
-            Self::Chat { call, .. } | Self::Count(call) | Self::Embed(call) => {
-                call.principal.key_id.to_string()
+            Self::Chat { call, .. } | Self::Count(call) | Self::Embed(call) | Self::Rerank(call) => {
+                Some(call)
             }
-            Self::Continue { .. } => String::new(),
+            Self::Continue { .. } => None,
         }
     }
 }

@@ -13,7 +13,7 @@ use super::desk::Departure;
 use super::*;
 use crate::protocol::{Ask, Figures, Said, Told};
 use crate::reply::Events;
-use crate::{Config, Engine, ModelInfo};
+use crate::{Config, Engine, ModelInfo, Task};
 
 #[path = "../../tests/support/model.rs"]
 #[allow(clippy::panic, unreachable_pub, reason = "a panic here is the report")]
@@ -50,6 +50,7 @@ fn ready() -> Arc<Ready> {
         parameters: 1,
         has_template: true,
         native_tools: false,
+        task: Task::Chat,
         embedding_length: None,
     };
     Arc::new(Ready { info, thinks: false })

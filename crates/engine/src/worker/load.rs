@@ -4,13 +4,14 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::backend::LoadedModel;
-use crate::embed::Inputs;
+use crate::embed::{Inputs, Words};
 use crate::grammar::Grammars;
 use crate::protocol::Ready;
 use crate::request::Requests;
+use crate::rerank::Pairs;
 use crate::scheduler::Origins;
 use crate::template::ChatTemplate;
-use crate::{Adapter, Config, LoadError, ModelInfo};
+use crate::{Adapter, Config, LoadError, ModelInfo, Task};
 
 /// A model whose file is open.
 pub(super) struct Loaded {
@@ -25,6 +26,8 @@ pub(super) enum Reads {
     Chats(Box<Requests>),
     /// Of one that makes embeddings.
     Inputs(Inputs),
+    /// Of one that scores documents against a query.
+    Pairs(Pairs),
 }
 
 /// Opens the file at `path` and those of its adapters; `progress` hears how far that is, 0 to 1.
@@ -36,16 +39,26 @@ pub(super) fn load(
     progress: impl FnMut(f32) + 'static,
 ) -> Result<Loaded, LoadError> {
     let model = Arc::new(LoadedModel::open(path, config, adapters, progress)?);
-    if model.ranks() {
-        let reason = "it scores texts against a query (a reranker), which is not served here".to_owned();
-        return Err(LoadError::Model { path: path.to_owned(), reason });
+    let task = task(&model).map_err(|reason| LoadError::Model { path: path.to_owned(), reason })?;
+    match (task, adapters.first()) {
+        (Task::Chat, _) => chatter(model, name, config, adapters),
+        (_, Some(adapter)) => Err(unusable(adapter, "only models that answer have adapters")),
+        (Task::Embed, None) => Ok(embedder(model, name, config)),
+        (Task::Rerank, None) => Ok(ranker(model, name, config)),
     }
-    match adapters.first() {
-        Some(adapter) if model.embeds() => {
-            Err(unusable(adapter, "the model makes embeddings and has no adapters"))
+}
+
+/// What a model does; or in words why none of it can be served.
+fn task(model: &LoadedModel) -> Result<Task, String> {
+    match (model.ranks(), model.labels()) {
+        (false, _) => Ok(if model.embeds() { Task::Embed } else { Task::Chat }),
+        (true, _) if !model.encodes() => {
+            Err("it scores documents by going on with a prompt (as Qwen3-Reranker), \
+             which is not served; rerankers of the BERT family are"
+                .to_owned())
         }
-        None if model.embeds() => Ok(embedder(model, name, config)),
-        _ => chatter(model, name, config, adapters),
+        (true, 1) => Ok(Task::Rerank),
+        (true, labels) => Err(format!("it sorts texts into {labels} classes; a reranker gives one score")),
     }
 }
 
@@ -82,16 +95,17 @@ fn chatter(
 }
 
 fn embedder(model: Arc<LoadedModel>, name: &str, config: &Config) -> Loaded {
-    let info =
-        ModelInfo { embedding_length: Some(model.embedding_length()), ..describe(&model, name, config) };
-    let inputs = Inputs {
-        longest_piece: model.vocabulary().longest_piece(),
-        decomposes: model.metadata("tokenizer.ggml.model").as_deref() == Some("bert"),
-        max_tokens: info.max_call_tokens as usize,
-        defaults: config.embedding.clone(),
-        model: Arc::clone(&model),
-    };
-    Loaded { model, ready: Ready { info, thinks: false }, reads: Reads::Inputs(inputs) }
+    let embedding_length = Some(model.embedding_length());
+    let info = ModelInfo { task: Task::Embed, embedding_length, ..describe(&model, name, config) };
+    let words = Words::new(Arc::clone(&model), info.max_call_tokens);
+    let reads = Reads::Inputs(Inputs { words, defaults: config.embedding.clone() });
+    Loaded { model, ready: Ready { info, thinks: false }, reads }
+}
+
+fn ranker(model: Arc<LoadedModel>, name: &str, config: &Config) -> Loaded {
+    let info = ModelInfo { task: Task::Rerank, ..describe(&model, name, config) };
+    let reads = Reads::Pairs(Pairs { words: Words::new(Arc::clone(&model), info.max_call_tokens) });
+    Loaded { model, ready: Ready { info, thinks: false }, reads }
 }
 
 fn unusable(adapter: &Adapter, why: impl ToString) -> LoadError {
@@ -113,6 +127,7 @@ fn describe(model: &LoadedModel, name: &str, config: &Config) -> ModelInfo {
         parameters: model.parameters(),
         has_template: false,
         native_tools: false,
+        task: Task::Chat,
         embedding_length: None,
     }
 }

@@ -38,7 +38,7 @@ impl Owner {
         if let Some(sandbox) = sandbox {
             sandbox.enter(&name);
         }
-        let embeds = matches!(reads, Reads::Inputs(_));
+        let chats = matches!(reads, Reads::Chats(_));
         let tokens = ready.info.max_call_tokens;
         let preparer = Preparer { reads, link: Arc::clone(&link), inboxes };
         let begin = || {
@@ -47,9 +47,9 @@ impl Owner {
             let _ = link.tell(&Report::Ready(ready));
             Ok(())
         };
-        match embeds {
-            false => thread::run(&model, &config, disk, &work.chats, &shared, &link, begin),
-            true => embed::run(&model, &config, tokens, &work.inputs, &shared, &link, begin),
+        match chats {
+            true => thread::run(&model, &config, disk, &work.chats, &shared, &link, begin),
+            false => embed::run(&model, &config, tokens, &work.inputs, &shared, &link, begin),
         }
     }
 }

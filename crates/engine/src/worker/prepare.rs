@@ -7,13 +7,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use message::{Chat, Embed, Event, Failure, FinishReason, Usage};
+use message::{Chat, Embed, Event, Failure, FinishReason, Rerank, Usage};
 
 use super::load::Reads;
 use super::{FULL, Link, read_json};
 use crate::adapter::AdapterId;
 use crate::embed;
-use crate::engine::{embeds_not, embeds_only, overloaded};
+use crate::engine::overloaded;
 use crate::outlet::Outlet;
 use crate::protocol::Ask;
 use crate::reply::stopped;
@@ -125,9 +125,14 @@ impl Preparer {
                 let job = inputs.prepare(&read_json::<Embed>(&embed)?, job.outlet)?;
                 submit(&self.inboxes.inputs, job)
             }
-            // The gateway knows what kind of model it has, and does not ask.
-            (Reads::Chats(_), Ask::Embed(_)) => Err(embeds_not("here")),
-            (Reads::Inputs(_), _) => Err(embeds_only("here")),
+            (Reads::Pairs(pairs), Ask::Rerank(rerank)) => {
+                let job = pairs.prepare(&read_json::<Rerank>(&rerank)?, job.outlet)?;
+                submit(&self.inboxes.inputs, job)
+            }
+            // The gateway knows what its model does, and does not ask for anything else.
+            (Reads::Chats(_) | Reads::Inputs(_) | Reads::Pairs(_), _) => {
+                Err(Failure::internal("a worker was asked for what its model does not do"))
+            }
         }
     }
 }

@@ -5,6 +5,7 @@
 
 pub mod lora;
 mod model;
+pub mod reranker;
 
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};

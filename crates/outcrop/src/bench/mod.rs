@@ -10,7 +10,7 @@ mod works;
 
 use std::time::Instant;
 
-use engine::Engine;
+use engine::{Engine, Task};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::exit::Exit;
@@ -47,11 +47,13 @@ pub(crate) async fn run(engine: &Engine, plan: Plan) -> Result<Report, Exit> {
     blocking(move || waking.wake()).await?.map_err(Exit::failed)?;
     let load_s = began.elapsed().as_secs_f64();
     let model = engine.model().ok_or_else(|| Exit::failed("the model is not loaded"))?;
-    if model.embedding_length.is_some() {
-        return Err(Exit::usage(format!(
-            "{} makes embeddings; a model that answers is measured",
-            model.name
-        )));
+    let does = match model.task {
+        Task::Chat => None,
+        Task::Embed => Some("makes embeddings"),
+        Task::Rerank => Some("scores documents"),
+    };
+    if let Some(does) = does {
+        return Err(Exit::usage(format!("{} {does}; a model that answers is measured", model.name)));
     }
     works::warm_up(engine).await?;
     let loaded_bytes = process::workers_bytes();

@@ -518,3 +518,40 @@ fn rankings_travel_both_ways() {
         assert!(call(Operation::Rerank, &bad).rerank().is_err(), "{bad}");
     }
 }
+
+#[test]
+fn documents_come_back_to_who_asks_for_them() {
+    let documents = json!([{"text": "a"}, "b"]);
+    let ask = |wanted: bool| {
+        let body = json!({"model": "m", "query": "q", "documents": documents, "return_documents": wanted});
+        call(Operation::Rerank, &body)
+    };
+    let completion = || Completion {
+        ranking: vec![Ranked { index: 1, score: 0.5 }, Ranked { index: 0, score: 0.25 }],
+        usage: Usage { input_tokens: 7, ..Usage::default() },
+        ..Completion::default()
+    };
+    let results = |wanted: bool| {
+        let whole = encoder(&ask(wanted)).whole(completion());
+        let body: Value = serde_json::from_slice(&whole.body).expect("JSON");
+        assert_eq!(
+            (&body["usage"]["total_tokens"], &body["meta"]["tokens"]["input_tokens"]),
+            (&json!(7), &json!(7))
+        );
+        body["results"].clone()
+    };
+    assert_eq!(
+        results(true),
+        json!([{"index": 1, "relevance_score": 0.5, "document": {"text": "b"}},
+            {"index": 0, "relevance_score": 0.25, "document": {"text": "a"}}])
+    );
+    assert_eq!(results(false)[0], json!({"index": 1, "relevance_score": 0.5}));
+
+    // A server of version 2 does not give them back: its answer is read, and they are added.
+    for (wanted, home) in [(true, false), (false, true)] {
+        assert_eq!(Cohere.encode(&ask(wanted), "m").expect("sent").home, home);
+    }
+    let sent = Cohere.encode(&ask(true), "m").expect("sent").body.concat();
+    let sent: Value = serde_json::from_slice(&sent).expect("JSON");
+    assert_eq!(sent, json!({"model": "m", "query": "q", "documents": documents}));
+}
