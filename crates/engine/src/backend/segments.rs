@@ -81,6 +81,7 @@ fn kinds(node: &sys::ggml_tensor) -> Option<&sys::ggml_tensor> {
         let row = node.src[1].as_ref()?;
         (row, row.view_src.as_ref()?)
     };
+    // SAFETY: as above.
     let named = || unsafe { CStr::from_ptr(kinds.name.as_ptr()) } == KINDS;
     let numbers = (node.type_, kinds.type_) == (sys::GGML_TYPE_F32, sys::GGML_TYPE_F32);
     let fit = kinds.ne[0] == node.ne[0] && kinds.ne[1] >= 2;
