@@ -32,4 +32,6 @@ pub struct ModelInfo {
     pub native_tools: bool,
     /// It makes embeddings of so many numbers, and does nothing else.
     pub embedding_length: Option<u32>,
+    /// What computes it, in words: `the processor`, `all 31 layers on Vulkan0 (…)`.
+    pub computed_on: String,
 }

@@ -13,29 +13,24 @@ use llama_cpp_2::context::session::LlamaStateSeqFlags;
 use llama_cpp_2::llama_backend::LlamaBackend;
 use llama_cpp_2::llama_batch::LlamaBatch;
 use llama_cpp_2::model::LlamaModel;
-use llama_cpp_2::model::params::LlamaModelParams;
+use llama_cpp_2::model::params::{LlamaModelParams, LlamaSplitMode};
 use llama_cpp_2::token::LlamaToken;
 
 use super::cells::{Cells, Group};
+use super::hardware::{self, Choice};
 use super::pieces::pieces;
-use super::{Backend, BatchToken, Positions, SequenceId, StepError, log, threads};
+use super::{Backend, BatchToken, GpuSplit, MICRO_BATCH, Positions, SequenceId, StepError, log};
 use crate::tools::MARKS;
 use crate::vocabulary::{Token, Tokenize, Vocabulary};
 use crate::{Config, LoadError};
 
-/// llama.cpp may be set up once per process.
-pub(super) fn llama_cpp() -> &'static LlamaBackend {
-    static BACKEND: OnceLock<LlamaBackend> = OnceLock::new();
-    BACKEND.get_or_init(|| {
-        log::install();
-        LlamaBackend::init().expect("set up only here, once")
-    })
-}
-
 /// A model's weights and vocabulary, memory-mapped and immutable: shared by the thread
 /// that computes and by the callers' tasks that cut prompts into tokens.
 pub(crate) struct LoadedModel {
+    backend: &'static LlamaBackend,
     model: LlamaModel,
+    /// What computes it.
+    choice: Choice,
     vocabulary: Arc<Vocabulary>,
     /// The tokens of an empty input.
     around: OnceLock<Vec<Token>>,
@@ -49,22 +44,54 @@ impl LoadedModel {
         mut progress: impl FnMut(f32) + 'static,
     ) -> Result<Self, LoadError> {
         check_magic(path)?;
-        let backend = llama_cpp();
+        let backend = hardware::start(config)?;
+        let choice = hardware::place(path, config)?;
         log::clear_last_error();
-        let params =
-            LlamaModelParams::default().with_n_gpu_layers(config.gpu_layers.unwrap_or(u32::MAX >> 1));
+        let failed = |why: String| {
+            let at =
+                if choice.layers > 0 { format!(" ({}: {})", choice.what, choice.why) } else { String::new() };
+            LoadError::Model { path: path.to_owned(), reason: format!("{why}{at}") }
+        };
+        let params = LlamaModelParams::default()
+            .with_n_gpu_layers(choice.layers)
+            .with_split_mode(match config.gpu_split {
+                GpuSplit::Layer => LlamaSplitMode::Layer,
+                GpuSplit::Row => LlamaSplitMode::Row,
+            })
+            // None are named on a processor: llama.cpp would have a GPU help with prompts.
+            .with_devices(&choice.devices)
+            .map_err(|error| failed(error.to_string()))?;
         let params = params.with_progress_callback(move |done| {
             progress(done);
             true
         });
-        let model = LlamaModel::load_from_file(backend, path, &params)
-            .map_err(|_| LoadError::Model { path: path.to_owned(), reason: log::last_error() })?;
+        let model =
+            LlamaModel::load_from_file(backend, path, &params).map_err(|_| failed(log::last_error()))?;
         let vocabulary = Arc::new(read_vocabulary(&model));
-        Ok(Self { model, vocabulary, around: OnceLock::new() })
+        Ok(Self { backend, model, choice, vocabulary, around: OnceLock::new() })
     }
 
-    pub(super) fn raw(&self) -> &LlamaModel {
-        &self.model
+    /// Makes a context of it.
+    pub(super) fn context(
+        &self,
+        params: LlamaContextParams,
+        tokens: u32,
+    ) -> Result<LlamaContext<'_>, LoadError> {
+        log::clear_last_error();
+        self.model.new_context(self.backend, params).map_err(|_| {
+            let at = if self.on_gpu() { format!(" ({})", self.choice.what) } else { String::new() };
+            LoadError::Context { context_tokens: tokens, reason: format!("{}{at}", log::last_error()) }
+        })
+    }
+
+    /// What computes it, and why that was chosen, in words.
+    pub(crate) fn computed_on(&self) -> (&str, &str) {
+        (&self.choice.what, &self.choice.why)
+    }
+
+    /// A GPU computes some of it: kernels there take any number of tokens at once.
+    pub(super) fn on_gpu(&self) -> bool {
+        self.choice.layers > 0
     }
 
     /// The vocabulary.
@@ -215,6 +242,8 @@ pub(crate) struct Llama<'m> {
     cells: Option<Cells>,
     /// How many cells may be held: the others are for those that nobody does.
     context_tokens: usize,
+    /// A step is not cut into pieces: a GPU computes it.
+    whole_steps: bool,
     exact: bool,
     /// Logits of all pieces of the last step but the last one, which the context holds:
     /// the places in the batch, and the logits one after the other.
@@ -227,11 +256,11 @@ impl<'m> Llama<'m> {
     /// Makes the context. Two contexts of one model must not be made at once; a model
     /// has one thread here, so they never are.
     pub(crate) fn new(model: &'m LoadedModel, config: &Config) -> Result<Self, LoadError> {
-        let threads = config.threads.unwrap_or_else(threads::default_threads);
+        let threads = config.threads();
         let threads = i32::try_from(threads).unwrap_or(i32::MAX);
         let step_tokens = step_tokens(config);
         let shares = model.remembers_tokens();
-        let spare = if shares && !GPU { config.spare_tokens() } else { 0 };
+        let spare = if shares && !model.on_gpu() { config.spare_tokens() } else { 0 };
         let params = LlamaContextParams::default()
             .with_n_ctx(NonZeroU32::new(config.context_tokens + spare))
             .with_n_batch(step_tokens)
@@ -242,11 +271,7 @@ impl<'m> Llama<'m> {
             // Without it each sequence would own a fixed share of the cache.
             .with_kv_unified(true)
             .with_no_perf(true);
-        log::clear_last_error();
-        let context = model.model.new_context(llama_cpp(), params).map_err(|_| LoadError::Context {
-            context_tokens: config.context_tokens,
-            reason: log::last_error(),
-        })?;
+        let context = model.context(params, config.context_tokens)?;
         let batch = LlamaBatch::new(step_tokens as usize, 1);
         let size = context.n_ctx() as usize;
         Ok(Self {
@@ -257,6 +282,7 @@ impl<'m> Llama<'m> {
             attic: config.sequences() + 1,
             cells: (spare > 0).then(|| Cells::new(size)),
             context_tokens: size - spare as usize,
+            whole_steps: model.on_gpu(),
             exact: config.exact,
             early: Default::default(),
             last: 0,
@@ -362,20 +388,6 @@ impl<'m> Llama<'m> {
     }
 }
 
-/// Kernels that run on a GPU take any number of tokens at once.
-pub(crate) const GPU: bool = cfg!(any(
-    feature = "cuda",
-    feature = "rocm",
-    feature = "metal",
-    feature = "vulkan",
-    feature = "opencl",
-    feature = "webgpu"
-));
-
-/// The most tokens computed at once: more gain nothing, and llama.cpp keeps room for the
-/// logits of all.
-const MICRO_BATCH: u32 = 512;
-
 /// The most tokens one step can hold: a prefill chunk and one token of every slot. Not less
 /// than there are sequences: llama.cpp asserts that a batch could hold a token of each.
 fn step_tokens(config: &Config) -> u32 {
@@ -391,7 +403,8 @@ impl Backend for Llama<'_> {
         // Not a part of the time that a step like this takes.
         self.make_room(batch.len());
         let began = Instant::now();
-        let pieces = if GPU { std::iter::once(0..batch.len()).collect() } else { pieces(batch, self.exact) };
+        let whole = || std::iter::once(0..batch.len()).collect();
+        let pieces = if self.whole_steps { whole() } else { pieces(batch, self.exact) };
         self.early.0.clear();
         self.early.1.clear();
         for piece in pieces {

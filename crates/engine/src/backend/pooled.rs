@@ -8,8 +8,8 @@ use llama_cpp_2::context::params::{LlamaContextParams, LlamaPoolingType};
 use llama_cpp_2::llama_batch::LlamaBatch;
 use llama_cpp_2::token::LlamaToken;
 
-use super::llama::{LoadedModel, llama_cpp};
-use super::{StepError, log, threads};
+use super::StepError;
+use super::llama::LoadedModel;
 use crate::vocabulary::Token;
 use crate::{Config, LoadError};
 
@@ -26,8 +26,7 @@ pub(crate) struct Pooled<'m> {
 impl<'m> Pooled<'m> {
     /// Makes the context; one batch holds at most `tokens` tokens.
     pub(crate) fn new(model: &'m LoadedModel, config: &Config, tokens: u32) -> Result<Self, LoadError> {
-        let threads =
-            i32::try_from(config.threads.unwrap_or_else(threads::default_threads)).unwrap_or(i32::MAX);
+        let threads = i32::try_from(config.threads()).unwrap_or(i32::MAX);
         let params = LlamaContextParams::default()
             .with_n_ctx(NonZeroU32::new(tokens))
             // Attention that sees the whole input needs it whole.
@@ -44,11 +43,7 @@ impl<'m> Pooled<'m> {
             // An encoder whose file does not say: sentence-transformers' default.
             None => params.with_pooling_type(LlamaPoolingType::Mean),
         };
-        log::clear_last_error();
-        let context = model
-            .raw()
-            .new_context(llama_cpp(), params)
-            .map_err(|_| LoadError::Context { context_tokens: tokens, reason: log::last_error() })?;
+        let context = model.context(params, tokens)?;
         let batch = LlamaBatch::new(tokens as usize, 1);
         Ok(Self { context, batch, tokens: tokens as usize })
     }

@@ -20,7 +20,7 @@ pub(crate) use said::Said;
 use crate::{LoadError, ModelInfo};
 
 /// Raised with every change of a frame's form.
-pub(crate) const VERSION: u32 = 2;
+pub(crate) const VERSION: u32 = 3;
 
 /// What the gateway tells a worker.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

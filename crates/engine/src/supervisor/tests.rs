@@ -51,6 +51,7 @@ fn ready() -> Arc<Ready> {
         has_template: true,
         native_tools: false,
         embedding_length: None,
+        computed_on: "the processor".to_owned(),
     };
     Arc::new(Ready { info, thinks: false })
 }

@@ -59,7 +59,7 @@ fn fingerprint(path: &Path, config: &Config) -> std::io::Result<String> {
     let about = file.metadata()?;
     let modified = about.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();
     let mut digest = Sha256::new();
-    let exact = config.exact && !crate::backend::GPU;
+    let exact = config.exact && !crate::backend::gpus(config);
     digest.update(format!("{MADE_BY} {exact} {} {}", about.len(), modified.as_nanos()));
     let mut sample = Vec::with_capacity(SAMPLE_BYTES);
     for at in 0..SAMPLES {

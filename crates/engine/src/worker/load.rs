@@ -10,7 +10,7 @@ use crate::protocol::Ready;
 use crate::request::Requests;
 use crate::scheduler::Origins;
 use crate::template::ChatTemplate;
-use crate::{Config, LoadError, ModelInfo};
+use crate::{Config, LoadError, ModelInfo, backend};
 
 /// A model whose file is open.
 pub(super) struct Loaded {
@@ -35,11 +35,22 @@ pub(super) fn load(
     progress: impl FnMut(f32) + 'static,
 ) -> Result<Loaded, LoadError> {
     let model = Arc::new(LoadedModel::open(path, config, progress)?);
+    tell_where(&model, name, config);
     if model.ranks() {
         let reason = "it scores texts against a query (a reranker), which is not served here".to_owned();
         return Err(LoadError::Model { path: path.to_owned(), reason });
     }
     if model.embeds() { Ok(embedder(model, name, config)) } else { chatter(model, name, config) }
+}
+
+/// Says which chips there are, which were chosen, and why.
+fn tell_where(model: &LoadedModel, name: &str, config: &Config) {
+    let chips = backend::devices(config).unwrap_or_default();
+    let chips = chips.iter().map(|chip| format!("{chip}, {} MiB free", chip.free_bytes >> 20));
+    let chips = chips.collect::<Vec<_>>().join("; ");
+    let kernels = backend::kernels(config).unwrap_or_default();
+    let (on, why) = model.computed_on();
+    tracing::info!(model = name, on, why, chips, kernels, threads = config.threads(), "computed");
 }
 
 fn chatter(model: Arc<LoadedModel>, name: &str, config: &Config) -> Result<Loaded, LoadError> {
@@ -92,5 +103,6 @@ fn describe(model: &LoadedModel, name: &str, config: &Config) -> ModelInfo {
         has_template: false,
         native_tools: false,
         embedding_length: None,
+        computed_on: model.computed_on().0.to_owned(),
     }
 }

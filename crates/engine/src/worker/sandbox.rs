@@ -20,10 +20,6 @@ pub(super) struct Sandbox {
 }
 
 impl Sandbox {
-    /// Whether this build drives GPUs: their drivers open devices, sockets and helpers
-    /// when they set themselves up, so a worker is shut in after that.
-    pub(super) const DRIVERS: bool = crate::backend::GPU;
-
     /// The sandbox of a worker for the model at `path`, which may write to `cache`.
     pub(super) fn around(path: &Path, cache: Option<PathBuf>) -> Self {
         let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
