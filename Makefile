@@ -24,7 +24,7 @@ CARGO_BUILD := cargo build --release --locked --workspace
 OUTCROP := target/release/outcrop
 XTASK := target/release/xtask
 
-.PHONY: help setup build run model test lint deny unit conformance fuzz bench clean
+.PHONY: help setup build run model test lint deny unit conformance fuzz vulkan dist bench clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -80,6 +80,21 @@ conformance-rust:
 # One seed, so that runs go much the same way; `cargo xtask fuzz` looks elsewhere each time.
 fuzz: compile ## Every fuzz target for FUZZ_SECONDS (10)
 	@$(XTASK) fuzz --seed 1 --seconds $(or $(FUZZ_SECONDS),10)
+
+# Builds of their own, each in a folder of its own, and long: no part of `make test`.
+# llama.cpp passes software drivers over unless it is told which one to take.
+vulkan: ## Build for Vulkan and try it on this machine's device, or on a software driver
+	@scripts/setup.sh vulkan
+	@$(MAKE) --no-print-directory try-vulkan
+.PHONY: try-vulkan
+try-vulkan: export CARGO_TARGET_DIR := target/vulkan
+try-vulkan:
+	@$(CARGO_BUILD) --bins --features outcrop/vulkan
+	@target/vulkan/release/outcrop pull smollm2-135m-instruct
+	@scripts/vulkan.sh
+
+dist: setup ## Build a release for every processor of this architecture, into target/dist
+	@cargo xtask dist
 
 bench: compile ## The gateway against a bare proxy
 	@$(XTASK) bench gateway

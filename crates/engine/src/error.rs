@@ -43,6 +43,15 @@ pub enum LoadError {
         /// The system's error, or llama.cpp's last line.
         reason: String,
     },
+    /// A portable build lacks the modules with its kernels.
+    #[error(
+        "no kernels for this processor (libggml-cpu-*.so) in {searched}; unpack the release \
+         whole, with lib/outcrop beside bin"
+    )]
+    Kernels {
+        /// The folders.
+        searched: String,
+    },
     /// The context (KV cache and compute buffers) could not be made, mostly for want of memory.
     #[error("llama.cpp cannot make a context of {context_tokens} tokens: {reason}; lower `context_tokens`")]
     Context {

@@ -50,7 +50,7 @@ mod vocabulary;
 mod worker;
 
 pub use adapter::Adapter;
-pub use backend::default_threads;
+pub use backend::{Device, DeviceKind, GpuSplit, Numa, default_threads, devices, kernels};
 pub use config::{Config, EmbeddingDefaults, SamplingDefaults, Sharing};
 pub use engine::{Engine, ModelSpec, Stats};
 pub use error::LoadError;

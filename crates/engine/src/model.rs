@@ -36,4 +36,6 @@ pub struct ModelInfo {
     pub task: Task,
     /// Numbers in an embedding, where it makes them.
     pub embedding_length: Option<u32>,
+    /// What computes it, in words: `the processor`, `all 31 layers on Vulkan0 (…)`.
+    pub computed_on: String,
 }

@@ -39,6 +39,8 @@ pub(crate) enum Command {
     Models(Models),
     /// Measure a model on this machine: reading, answering, memory
     Bench(Bench),
+    /// List the chips that models can be computed on here
+    Devices(Devices),
     /// Create, list and revoke keys
     Keys(Keys),
     /// List providers of hosted models, and test the way to one
@@ -56,7 +58,7 @@ impl Command {
     /// Prints and ends: opens no connection, serves nothing.
     pub(crate) const fn only_prints(&self) -> bool {
         match self {
-            Self::Keys(_) | Self::Check(_) | Self::Trust(_) => true,
+            Self::Devices(_) | Self::Keys(_) | Self::Check(_) | Self::Trust(_) => true,
             Self::Models(models) => {
                 !matches!(models.action, Some(ModelsAction::Derive(_) | ModelsAction::Convert(_)))
             }
@@ -145,7 +147,7 @@ pub(crate) struct Bench {
     pub(crate) model: String,
     #[command(flatten)]
     pub(crate) source: ConfigSource,
-    /// Threads of computation [default: as configured, else the physical cores]
+    /// Threads of computation [default: as configured, else as for serving]
     #[arg(long, value_name = "N", value_parser = positive())]
     pub(crate) threads: Option<usize>,
     /// How many calls are answered at once, one measurement each
@@ -157,6 +159,22 @@ pub(crate) struct Bench {
     /// Tokens, about, of the prompt that is read, and of the beginning that calls share
     #[arg(long, value_name = "N", default_value_t = 1000, value_parser = positive())]
     pub(crate) prompt: usize,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  outcrop devices
+  outcrop devices --json
+
+Their names are what `engine.devices` of the configuration takes. A build drives the GPUs it
+was built for (docs/hardware.md).")]
+pub(crate) struct Devices {
+    #[command(flatten)]
+    pub(crate) source: ConfigSource,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,

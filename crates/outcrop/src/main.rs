@@ -36,6 +36,7 @@ fn main() -> ExitCode {
         Command::Pull(arguments) => command::pull::run(arguments),
         Command::Models(arguments) => command::models::run(arguments),
         Command::Bench(arguments) => command::bench::run(arguments),
+        Command::Devices(arguments) => command::devices::run(arguments),
         Command::Keys(arguments) => command::keys::run(arguments),
         Command::Providers(arguments) => command::providers::run(arguments),
         Command::Check(arguments) => command::check::run(arguments),

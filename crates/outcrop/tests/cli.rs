@@ -39,6 +39,18 @@ fn help_has_examples_and_no_command_is_a_usage_error() {
     error(&outcrop(home.path(), &["keys", "frobnicate"]), 2);
 }
 
+#[test]
+fn devices_are_listed_with_the_processor_among_them() {
+    let home = tempfile::tempdir().unwrap();
+    let listed = json(&outcrop(home.path(), &["devices", "--json"]));
+    let devices = listed["devices"].as_array().unwrap();
+    let cpu = devices.iter().find(|device| device["kind"] == "cpu").unwrap();
+    assert!(cpu["name"] == "CPU" && cpu["total_bytes"].as_u64().unwrap() > 0, "{listed}");
+    assert!(listed["threads"].as_u64().unwrap() > 0);
+    let table = outcrop(home.path(), &["devices"]);
+    assert!(String::from_utf8_lossy(&table.stdout).starts_with("NAME"));
+}
+
 /// As `outcrop models | head -1` does it; the reader is gone before the first line.
 #[test]
 #[cfg(unix)]

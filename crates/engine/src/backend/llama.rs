@@ -13,30 +13,25 @@ use llama_cpp_2::context::session::LlamaStateSeqFlags;
 use llama_cpp_2::llama_backend::LlamaBackend;
 use llama_cpp_2::llama_batch::LlamaBatch;
 use llama_cpp_2::model::LlamaModel;
-use llama_cpp_2::model::params::LlamaModelParams;
+use llama_cpp_2::model::params::{LlamaModelParams, LlamaSplitMode};
 use llama_cpp_2::token::LlamaToken;
 
 use super::adapters::Adapters;
 use super::cells::{Cells, Group};
+use super::hardware::{self, Choice};
 use super::pieces::{Cut, pieces};
-use super::{Backend, BatchToken, Positions, SequenceId, StepError, log, threads};
+use super::{Backend, BatchToken, GpuSplit, MICRO_BATCH, Positions, SequenceId, StepError, log};
 use crate::tools::MARKS;
 use crate::vocabulary::{Token, Tokenize, Vocabulary};
 use crate::{Adapter, Config, LoadError};
 
-/// llama.cpp may be set up once per process.
-pub(super) fn llama_cpp() -> &'static LlamaBackend {
-    static BACKEND: OnceLock<LlamaBackend> = OnceLock::new();
-    BACKEND.get_or_init(|| {
-        log::install();
-        LlamaBackend::init().expect("set up only here, once")
-    })
-}
-
 /// A model's weights and vocabulary, memory-mapped and immutable: shared by the thread
 /// that computes and by the callers' tasks that cut prompts into tokens.
 pub(crate) struct LoadedModel {
+    backend: &'static LlamaBackend,
     model: LlamaModel,
+    /// What computes it.
+    choice: Choice,
     adapters: Adapters,
     vocabulary: Arc<Vocabulary>,
     /// The tokens of an empty input.
@@ -52,23 +47,60 @@ impl LoadedModel {
         mut progress: impl FnMut(f32) + 'static,
     ) -> Result<Self, LoadError> {
         check_magic(path)?;
-        let backend = llama_cpp();
+        let backend = hardware::start(config)?;
+        let choice = hardware::place(path, config)?;
         log::clear_last_error();
-        let params =
-            LlamaModelParams::default().with_n_gpu_layers(config.gpu_layers.unwrap_or(u32::MAX >> 1));
+        let failed = |why: String| {
+            let at =
+                if choice.layers > 0 { format!(" ({}: {})", choice.what, choice.why) } else { String::new() };
+            LoadError::Model { path: path.to_owned(), reason: format!("{why}{at}") }
+        };
+        let params = LlamaModelParams::default()
+            .with_n_gpu_layers(choice.layers)
+            .with_split_mode(match config.gpu_split {
+                GpuSplit::Layer => LlamaSplitMode::Layer,
+                GpuSplit::Row => LlamaSplitMode::Row,
+            })
+            // None are named on a processor: llama.cpp would have a GPU help with prompts.
+            .with_devices(&choice.devices)
+            .map_err(|error| failed(error.to_string()))?;
         let params = params.with_progress_callback(move |done| {
             progress(done);
             true
         });
-        let mut model = LlamaModel::load_from_file(backend, path, &params)
-            .map_err(|_| LoadError::Model { path: path.to_owned(), reason: log::last_error() })?;
+        let mut model =
+            LlamaModel::load_from_file(backend, path, &params).map_err(|_| failed(log::last_error()))?;
         let adapters = Adapters::load(&mut model, adapters)?;
         let vocabulary = Arc::new(read_vocabulary(&model));
-        Ok(Self { model, adapters, vocabulary, around: OnceLock::new() })
+        Ok(Self { backend, model, choice, adapters, vocabulary, around: OnceLock::new() })
     }
 
+    /// Makes a context of it.
+    pub(super) fn context(
+        &self,
+        params: LlamaContextParams,
+        tokens: u32,
+    ) -> Result<LlamaContext<'_>, LoadError> {
+        log::clear_last_error();
+        self.model.new_context(self.backend, params).map_err(|_| {
+            let at = if self.on_gpu() { format!(" ({})", self.choice.what) } else { String::new() };
+            LoadError::Context { context_tokens: tokens, reason: format!("{}{at}", log::last_error()) }
+        })
+    }
+
+    /// What computes it, and why that was chosen, in words.
+    pub(crate) fn computed_on(&self) -> (&str, &str) {
+        (&self.choice.what, &self.choice.why)
+    }
+
+    /// For contexts made through llama.cpp's own interface.
     pub(super) fn raw(&self) -> &LlamaModel {
         &self.model
+    }
+
+    /// A GPU computes some of it: kernels there take any number of tokens at once.
+    pub(super) fn on_gpu(&self) -> bool {
+        self.choice.layers > 0
     }
 
     /// The vocabulary.
@@ -255,7 +287,8 @@ pub(crate) struct Llama<'m> {
     cells: Option<Cells>,
     /// How many cells may be held: the others are for those that nobody does.
     context_tokens: usize,
-    exact: bool,
+    /// Where a step is cut into pieces.
+    cut: Cut,
     /// Logits of all pieces of the last step but the last one, which the context holds:
     /// the places in the batch, and the logits one after the other.
     early: (Vec<usize>, Vec<f32>),
@@ -267,11 +300,11 @@ impl<'m> Llama<'m> {
     /// Makes the context. Two contexts of one model must not be made at once; a model
     /// has one thread here, so they never are.
     pub(crate) fn new(model: &'m LoadedModel, config: &Config) -> Result<Self, LoadError> {
-        let threads = config.threads.unwrap_or_else(threads::default_threads);
+        let threads = config.threads();
         let threads = i32::try_from(threads).unwrap_or(i32::MAX);
         let step_tokens = step_tokens(config);
         let shares = model.remembers_tokens();
-        let spare = if shares && !GPU { config.spare_tokens() } else { 0 };
+        let spare = if shares && !model.on_gpu() { config.spare_tokens() } else { 0 };
         let params = LlamaContextParams::default()
             .with_n_ctx(NonZeroU32::new(config.context_tokens + spare))
             .with_n_batch(step_tokens)
@@ -281,13 +314,9 @@ impl<'m> Llama<'m> {
             .with_n_threads_batch(threads)
             // Without it each sequence would own a fixed share of the cache.
             .with_kv_unified(true)
-            .with_type_v(value_type(config))
+            .with_type_v(value_type(model, config))
             .with_no_perf(true);
-        log::clear_last_error();
-        let context = model.model.new_context(llama_cpp(), params).map_err(|_| LoadError::Context {
-            context_tokens: config.context_tokens,
-            reason: log::last_error(),
-        })?;
+        let context = model.context(params, config.context_tokens)?;
         let batch = LlamaBatch::new(step_tokens as usize, 1);
         let size = context.n_ctx() as usize;
         Ok(Self {
@@ -299,7 +328,7 @@ impl<'m> Llama<'m> {
             attic: config.sequences() + 1,
             cells: (spare > 0).then(|| Cells::new(size)),
             context_tokens: size - spare as usize,
-            exact: config.exact,
+            cut: if model.on_gpu() || config.exact { Cut::Adapters } else { Cut::Tiles },
             early: Default::default(),
             last: 0,
         })
@@ -407,28 +436,14 @@ impl<'m> Llama<'m> {
     }
 }
 
-/// Kernels that run on a GPU take any number of tokens at once.
-pub(crate) const GPU: bool = cfg!(any(
-    feature = "cuda",
-    feature = "rocm",
-    feature = "metal",
-    feature = "vulkan",
-    feature = "opencl",
-    feature = "webgpu"
-));
-
-/// The most tokens computed at once: more gain nothing, and llama.cpp keeps room for the
-/// logits of all.
-const MICRO_BATCH: u32 = 512;
-
 /// How values are kept in the KV cache. On a CPU, ggml's attention goes in tiles from 64 tokens
 /// on, and with several threads in parts for a single one, and rounds otherwise each time; but
 /// only where keys and values are of one type (`ggml_compute_forward_flash_attn_ext_f16`).
 /// Where they are not, each token is computed as if it stood alone, and its values are summed
 /// in single precision: half precision, in which they would be summed otherwise, loses more
 /// over a thousand tokens than BF16 does in each of them.
-pub(super) fn value_type(config: &Config) -> KvCacheType {
-    if config.exact && !GPU { KvCacheType::BF16 } else { KvCacheType::F16 }
+pub(super) fn value_type(model: &LoadedModel, config: &Config) -> KvCacheType {
+    if config.exact && !model.on_gpu() { KvCacheType::BF16 } else { KvCacheType::F16 }
 }
 
 /// The most tokens one step can hold: a prefill chunk and one token of every slot. Not less
@@ -446,7 +461,7 @@ impl Backend for Llama<'_> {
         // Not a part of the time that a step like this takes.
         self.make_room(batch.len());
         let began = Instant::now();
-        let pieces = pieces(batch, if GPU || self.exact { Cut::Adapters } else { Cut::Tiles });
+        let pieces = pieces(batch, self.cut);
         self.early.0.clear();
         self.early.1.clear();
         for piece in pieces {

@@ -5,6 +5,7 @@
 
 mod adapters;
 mod cells;
+mod hardware;
 mod holders;
 mod llama;
 mod log;
@@ -16,8 +17,10 @@ mod threads;
 
 use std::time::Duration;
 
+pub use hardware::{Device, DeviceKind, GpuSplit, Numa, devices, kernels};
+pub(crate) use hardware::{gpus, start};
 pub(crate) use holders::Holders;
-pub(crate) use llama::{GPU, Llama, LoadedModel};
+pub(crate) use llama::{Llama, LoadedModel};
 pub(crate) use pooled::{Input, Pooled};
 pub use threads::default_threads;
 
@@ -31,6 +34,10 @@ pub(crate) const LONG_STRETCH: usize = 64;
 
 /// A sequence of the KV cache: a set of its cells. A cell may be in several.
 pub(crate) type SequenceId = u32;
+
+/// The most tokens computed at once: more gain nothing, and llama.cpp keeps room for the
+/// logits of all.
+const MICRO_BATCH: u32 = 512;
 
 /// Most sequences a context can have (`LLAMA_MAX_SEQ`).
 pub(crate) const MAX_SEQUENCES: u32 = 256;

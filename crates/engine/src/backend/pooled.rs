@@ -3,10 +3,10 @@
 
 use llama_cpp_sys_2 as sys;
 
-use super::llama::{LoadedModel, llama_cpp};
+use super::llama::LoadedModel;
 use super::raw::RawContext;
 use super::segments::{Segments, watch};
-use super::{StepError, log, threads};
+use super::{StepError, log};
 use crate::vocabulary::Token;
 use crate::{Config, LoadError};
 
@@ -41,10 +41,8 @@ pub(crate) struct Pooled<'m> {
 impl<'m> Pooled<'m> {
     /// Makes the context; one batch holds at most `tokens` tokens.
     pub(crate) fn new(model: &'m LoadedModel, config: &Config, tokens: u32) -> Result<Self, LoadError> {
-        llama_cpp();
         let segments = model.tells_segments().then(|| Box::new(Segments::default()));
-        let threads =
-            i32::try_from(config.threads.unwrap_or_else(threads::default_threads)).unwrap_or(i32::MAX);
+        let threads = i32::try_from(config.threads()).unwrap_or(i32::MAX);
         // SAFETY: it only fills in numbers.
         let mut params = unsafe { sys::llama_context_default_params() };
         params.n_ctx = tokens;

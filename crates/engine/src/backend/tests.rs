@@ -6,14 +6,13 @@ use futures_util::StreamExt;
 use llama_cpp_2::sampling::LlamaSampler;
 use message::Completion;
 
-use super::llama::llama_cpp;
 use super::*;
 use crate::vocabulary::Tokenize;
 use crate::{Config, Engine};
 
 #[path = "../../tests/support/model.rs"]
 #[allow(clippy::panic, unreachable_pub, reason = "a panic here is the report")]
-mod model;
+pub(super) mod model;
 
 const TOKENS: usize = 32;
 
@@ -47,8 +46,8 @@ fn plain_loop(model: &LoadedModel, prompt: &str) -> String {
     use llama_cpp_2::token::LlamaToken;
 
     let params = LlamaContextParams::default().with_n_ctx(std::num::NonZeroU32::new(512)).with_n_threads(1);
-    let params = params.with_type_v(super::llama::value_type(&Config::default()));
-    let mut context = model.raw().new_context(llama_cpp(), params.with_n_threads_batch(1)).unwrap();
+    let params = params.with_type_v(super::llama::value_type(model, &Config::default()));
+    let mut context = model.context(params.with_n_threads_batch(1), 512).unwrap();
     let mut sampler = LlamaSampler::chain_simple([LlamaSampler::greedy()]);
     let mut batch = LlamaBatch::new(512, 1);
     let tokens = model.tokenize(prompt, true);

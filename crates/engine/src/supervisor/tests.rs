@@ -52,6 +52,7 @@ fn ready() -> Arc<Ready> {
         native_tools: false,
         task: Task::Chat,
         embedding_length: None,
+        computed_on: "the processor".to_owned(),
     };
     Arc::new(Ready { info, thinks: false })
 }

@@ -62,7 +62,7 @@ fn fingerprint(path: &Path, config: &Config) -> std::io::Result<String> {
     let modified = about.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();
     let mut digest = Sha256::new();
     // Values are of another type, and attention goes another way.
-    let exact = config.exact && !crate::backend::GPU;
+    let exact = config.exact && !crate::backend::gpus(config);
     digest.update(format!("{MADE_BY} {FORM} {exact} {} {}", about.len(), modified.as_nanos()));
     let mut sample = Vec::with_capacity(SAMPLE_BYTES);
     for at in 0..SAMPLES {

@@ -11,7 +11,7 @@ use crate::request::Requests;
 use crate::rerank::Pairs;
 use crate::scheduler::Origins;
 use crate::template::ChatTemplate;
-use crate::{Adapter, Config, LoadError, ModelInfo, Task};
+use crate::{Adapter, Config, LoadError, ModelInfo, Task, backend};
 
 /// A model whose file is open.
 pub(super) struct Loaded {
@@ -39,6 +39,7 @@ pub(super) fn load(
     progress: impl FnMut(f32) + 'static,
 ) -> Result<Loaded, LoadError> {
     let model = Arc::new(LoadedModel::open(path, config, adapters, progress)?);
+    tell_where(&model, name, config);
     let task = task(&model).map_err(|reason| LoadError::Model { path: path.to_owned(), reason })?;
     match (task, adapters.first()) {
         (Task::Chat, _) => chatter(model, name, config, adapters),
@@ -46,6 +47,16 @@ pub(super) fn load(
         (Task::Embed, None) => Ok(embedder(model, name, config)),
         (Task::Rerank, None) => Ok(ranker(model, name, config)),
     }
+}
+
+/// Says which chips there are, which were chosen, and why.
+fn tell_where(model: &LoadedModel, name: &str, config: &Config) {
+    let chips = backend::devices(config).unwrap_or_default();
+    let chips = chips.iter().map(|chip| format!("{chip}, {} MiB free", chip.free_bytes >> 20));
+    let chips = chips.collect::<Vec<_>>().join("; ");
+    let kernels = backend::kernels(config).unwrap_or_default();
+    let (on, why) = model.computed_on();
+    tracing::info!(model = name, on, why, chips, kernels, threads = config.threads(), "computed");
 }
 
 /// What a model does; or in words why none of it can be served.
@@ -129,5 +140,6 @@ fn describe(model: &LoadedModel, name: &str, config: &Config) -> ModelInfo {
         native_tools: false,
         task: Task::Chat,
         embedding_length: None,
+        computed_on: model.computed_on().0.to_owned(),
     }
 }

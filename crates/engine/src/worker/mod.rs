@@ -30,7 +30,7 @@ pub(crate) use link::Link;
 
 use crate::protocol::{FrameError, Frames, Order, Report, VERSION};
 use crate::thread::{Ended, Shared};
-use crate::{Config, LoadError, embed, thread};
+use crate::{Config, LoadError, backend, embed, thread};
 use owner::Owner;
 use prepare::{Inboxes, Job};
 
@@ -110,13 +110,18 @@ pub(crate) fn serve(stream: UnixStream, place: Place) -> Result<(), WorkerError>
     if place == Place::Process {
         process::settle(&config);
     }
+    // Kernels and drivers are files, too, and our own: the model's is not read yet.
+    if let Err(error) = backend::start(&config) {
+        link.tell(&Report::Failed(error))?;
+        return Ok(());
+    }
     let (disk, folder) = keep::open(&path, &config).unzip();
     let sandbox = sandbox::Sandbox::around(&path, &adapters, folder);
     let sandbox = (place == Place::Process && config.sandbox).then_some(sandbox);
-    // What a file makes of its parser stays inside; a GPU's driver opens more than
-    // computing needs, so for it the door is shut later.
+    // What a file makes of its parser stays inside; a GPU's driver opens devices, sockets
+    // and helpers when a model is loaded, so for it the door is shut after that.
     let sandbox = match sandbox {
-        Some(sandbox) if !sandbox::Sandbox::DRIVERS => {
+        Some(sandbox) if !backend::gpus(&config) => {
             sandbox.enter(&name);
             None
         }

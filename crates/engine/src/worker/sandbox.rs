@@ -22,10 +22,6 @@ pub(super) struct Sandbox {
 }
 
 impl Sandbox {
-    /// Whether this build drives GPUs: their drivers open devices, sockets and helpers
-    /// when they set themselves up, so a worker is shut in after that.
-    pub(super) const DRIVERS: bool = crate::backend::GPU;
-
     /// The sandbox of a worker for the model at `path` and its adapters, which may write to `cache`.
     pub(super) fn around(path: &Path, adapters: &[Adapter], cache: Option<PathBuf>) -> Self {
         let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());

@@ -65,6 +65,7 @@ impl std::fmt::Display for Report {
         let name = model.title.as_deref().unwrap_or(&model.name);
         let (parameters, weights) = (count(model.parameters), size(model.size_bytes));
         writeln!(f, "{name}: {parameters} parameters, {weights} of weights; threads: {}", machine.threads)?;
+        writeln!(f, "computed by {}", model.computed_on)?;
         writeln!(
             f,
             "this machine: reads {}/s, multiplies {:.1} billion f32 operations/s",

@@ -3,6 +3,7 @@
 pub(crate) mod bench;
 pub(crate) mod chat;
 pub(crate) mod check;
+pub(crate) mod devices;
 pub(crate) mod keys;
 pub(crate) mod models;
 pub(crate) mod providers;
