@@ -39,12 +39,14 @@ fn references() -> Vec<Reference> {
 }
 
 fn ranker() -> Engine {
-    static ENGINE: LazyLock<Engine> = LazyLock::new(|| {
-        let folder = tempfile::tempdir().unwrap();
-        // It is mapped: the folder may go.
-        Engine::load(&reranker(folder.path(), 1), "ranker", config()).unwrap()
-    });
+    static ENGINE: LazyLock<Engine> = LazyLock::new(load);
     ENGINE.clone()
+}
+
+fn load() -> Engine {
+    let folder = tempfile::tempdir().unwrap();
+    // It is mapped: the folder may go.
+    Engine::load(&reranker(folder.path(), 1), "ranker", config()).unwrap()
 }
 
 /// The decode function must be a plain function, so the request travels by number.
@@ -201,18 +203,15 @@ async fn what_cannot_be_ranked_is_refused_by_name() {
 
 #[tokio::test]
 async fn a_reader_that_leaves_ends_its_call() {
-    let engine = ranker();
-    let before = engine.stats();
+    // One that nobody else asks.
+    let engine = load();
     let long = "word ".repeat(600);
     tokio::select! {
         _ = engine.call(call(request("a", vec![long; 1000]))) => panic!("it takes minutes"),
         () = until(&engine, |stats| stats.busy > 0) => {}
     }
-    until(&engine, |stats| stats.cancelled > before.cancelled && stats.busy == 0).await;
-    assert!(
-        engine.stats().prefilled_tokens - before.prefilled_tokens < 1000 * 512,
-        "the rest was not computed"
-    );
+    until(&engine, |stats| stats.cancelled == 1 && stats.busy == 0).await;
+    assert!(engine.stats().prefilled_tokens < 1000 * 512, "the rest was not computed");
 }
 
 #[test]

@@ -75,13 +75,12 @@ pub(super) unsafe extern "C" fn watch(node: *mut sys::ggml_tensor, ask: bool, se
 
 /// The vectors for the kinds of texts, if this node is where the first of them is added.
 fn kinds(node: &sys::ggml_tensor) -> Option<&sys::ggml_tensor> {
-    // SAFETY: operands of a node, and what they look into, live as long as its graph; a
-    // name ends with NUL.
+    // SAFETY: operands of a node, and what they look into, live as long as its graph.
     let (row, kinds) = unsafe {
         let row = node.src[1].as_ref()?;
         (row, row.view_src.as_ref()?)
     };
-    // SAFETY: as above.
+    // SAFETY: a tensor's name ends with NUL.
     let named = || unsafe { CStr::from_ptr(kinds.name.as_ptr()) } == KINDS;
     let numbers = (node.type_, kinds.type_) == (sys::GGML_TYPE_F32, sys::GGML_TYPE_F32);
     let fit = kinds.ne[0] == node.ne[0] && kinds.ne[1] >= 2;
