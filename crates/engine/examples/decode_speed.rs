@@ -40,7 +40,7 @@ async fn measure() -> Result<(), Box<dyn Error>> {
         let mut command = Command::new(std::env::current_exe()?);
         command.arg("worker");
         let (residence, footprint) = (Residence::default(), Footprint::default());
-        let spec = ModelSpec { path, name: "speed", config: &config, residence, footprint };
+        let spec = ModelSpec { path, projector: None, name: "speed", config: &config, residence, footprint };
         let engine = Engine::spawn(command, spec, &Room::default())?;
         engine.wake()?;
         Ok(engine)

@@ -28,6 +28,8 @@ const ATTEMPTS: usize = 2;
 pub struct ModelSpec<'a> {
     /// The model's file.
     pub path: &'a Path,
+    /// The file of the second model, that looks at images for it (`mmproj-….gguf`).
+    pub projector: Option<&'a Path>,
     /// The name it is served by.
     pub name: &'a str,
     /// How it is run.
@@ -92,8 +94,21 @@ impl Engine {
     /// # Errors
     /// Why the model cannot be served; see [`LoadError`].
     pub fn load(path: &Path, name: &str, config: Config) -> Result<Self, LoadError> {
+        Self::load_seeing(path, None, name, config)
+    }
+
+    /// The same with a projector, by which the model sees images.
+    ///
+    /// # Errors
+    /// Why the model cannot be served; see [`LoadError`].
+    pub fn load_seeing(
+        path: &Path,
+        projector: Option<&Path>,
+        name: &str,
+        config: Config,
+    ) -> Result<Self, LoadError> {
         let (residence, footprint) = (Residence::default(), Footprint::default());
-        let spec = ModelSpec { path, name, config: &config, residence, footprint };
+        let spec = ModelSpec { path, projector, name, config: &config, residence, footprint };
         let engine = Self::start(Source::Threads, spec, &Room::default())?;
         engine.wake()?;
         Ok(engine)
@@ -111,12 +126,18 @@ impl Engine {
     }
 
     pub(crate) fn start(source: Source, spec: ModelSpec<'_>, room: &Room) -> Result<Self, LoadError> {
-        let ModelSpec { path, name, config, residence, footprint } = spec;
+        let ModelSpec { path, projector, name, config, residence, footprint } = spec;
         config.check()?;
         let settings = serde_json::to_string(config).map_err(|error| LoadError::Worker(error.to_string()))?;
         // Where the worker runs need not be where this does.
-        let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-        let open = Order::Open { version: VERSION, path, name: name.to_owned(), config: settings };
+        let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        let open = Order::Open {
+            version: VERSION,
+            path: absolute(path),
+            projector: projector.map(absolute),
+            name: name.to_owned(),
+            config: settings,
+        };
         let terms = Terms {
             name: name.into(),
             window: outlet::window(config.event_buffer),

@@ -30,6 +30,8 @@ pub struct ModelInfo {
     /// Its template shows tools the way the model was taught; otherwise they are
     /// described in the system prompt.
     pub native_tools: bool,
+    /// It sees images: it was loaded with a projector.
+    pub images: bool,
     /// It makes embeddings of so many numbers, and does nothing else.
     pub embedding_length: Option<u32>,
 }

@@ -2,6 +2,7 @@
 
 use std::io::Read;
 use std::num::NonZeroU32;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -15,11 +16,14 @@ use llama_cpp_2::llama_batch::LlamaBatch;
 use llama_cpp_2::model::LlamaModel;
 use llama_cpp_2::model::params::LlamaModelParams;
 use llama_cpp_2::token::LlamaToken;
+use llama_cpp_sys_2 as sys;
 
 use super::cells::{Cells, Group};
 use super::pieces::pieces;
+use super::rows::{Rows, kinds};
 use super::{Backend, BatchToken, Positions, SequenceId, StepError, log, threads};
 use crate::tools::MARKS;
+use crate::vision::{Gallery, is_pseudo};
 use crate::vocabulary::{Token, Tokenize, Vocabulary};
 use crate::{Config, LoadError};
 
@@ -39,6 +43,8 @@ pub(crate) struct LoadedModel {
     vocabulary: Arc<Vocabulary>,
     /// The tokens of an empty input.
     around: OnceLock<Vec<Token>>,
+    /// The rows of the images that calls show it.
+    gallery: Arc<Gallery>,
 }
 
 impl LoadedModel {
@@ -60,11 +66,27 @@ impl LoadedModel {
         let model = LlamaModel::load_from_file(backend, path, &params)
             .map_err(|_| LoadError::Model { path: path.to_owned(), reason: log::last_error() })?;
         let vocabulary = Arc::new(read_vocabulary(&model));
-        Ok(Self { model, vocabulary, around: OnceLock::new() })
+        let gallery = Arc::new(Gallery::new(input_width(&model), (config.images_mib as usize) << 20));
+        Ok(Self { model, vocabulary, around: OnceLock::new(), gallery })
     }
 
     pub(super) fn raw(&self) -> &LlamaModel {
         &self.model
+    }
+
+    /// The same, for llama.cpp's C interface.
+    pub(super) fn pointer(&self) -> *const sys::llama_model {
+        pointer(&self.model)
+    }
+
+    /// Numbers in what stands for a token when it is computed.
+    pub(super) fn input_width(&self) -> usize {
+        input_width(&self.model)
+    }
+
+    /// The rows of the images that calls show it.
+    pub(crate) fn gallery(&self) -> &Arc<Gallery> {
+        &self.gallery
     }
 
     /// The vocabulary.
@@ -159,8 +181,19 @@ impl Tokenize for LoadedModel {
     }
 }
 
+fn pointer(model: &LlamaModel) -> *const sys::llama_model {
+    // SAFETY: the wrapper is `repr(transparent)` over a pointer that is never null.
+    unsafe { *std::ptr::from_ref(model).cast::<*const sys::llama_model>() }
+}
+
+fn input_width(model: &LlamaModel) -> usize {
+    // SAFETY: the model is alive.
+    let width = unsafe { sys::llama_model_n_embd_inp(pointer(model)) };
+    usize::try_from(width).unwrap_or(0)
+}
+
 /// llama.cpp's parser is not made for garbage; a wrong file is caught before it.
-fn check_magic(path: &Path) -> Result<(), LoadError> {
+pub(super) fn check_magic(path: &Path) -> Result<(), LoadError> {
     let read = |source| LoadError::Read { path: path.to_owned(), source };
     let mut magic = [0; 4];
     match std::fs::File::open(path).map_err(read)?.read_exact(&mut magic) {
@@ -203,6 +236,9 @@ fn read_vocabulary(model: &LlamaModel) -> Vocabulary {
 
 /// A model's context: the KV cache and the buffers of computation. Belongs to one thread.
 pub(crate) struct Llama<'m> {
+    /// Computes rows of images; needs the context after it.
+    rows: Rows,
+    gallery: Arc<Gallery>,
     context: LlamaContext<'m>,
     batch: LlamaBatch<'static>,
     /// What it remembers is one thing per token.
@@ -249,7 +285,13 @@ impl<'m> Llama<'m> {
         })?;
         let batch = LlamaBatch::new(step_tokens as usize, 1);
         let size = context.n_ctx() as usize;
+        let rows = Rows::new(&context, model).ok_or_else(|| LoadError::Context {
+            context_tokens: config.context_tokens,
+            reason: "its address is not known".to_owned(),
+        })?;
         Ok(Self {
+            rows,
+            gallery: Arc::clone(&model.gallery),
             context,
             batch,
             shares,
@@ -333,6 +375,17 @@ impl<'m> Llama<'m> {
 
     /// Computes a piece of a step.
     fn compute(&mut self, piece: &[BatchToken]) -> Result<(), StepError> {
+        match piece.first().is_some_and(|first| is_pseudo(first.token)) {
+            true => self.rows.compute(piece, &self.gallery)?,
+            false => self.compute_tokens(piece)?,
+        }
+        if let Some(cells) = &mut self.cells {
+            piece.iter().for_each(|entry| cells.push(entry.sequence, entry.position));
+        }
+        Ok(())
+    }
+
+    fn compute_tokens(&mut self, piece: &[BatchToken]) -> Result<(), StepError> {
         self.batch.clear();
         for entry in piece {
             let token = LlamaToken(entry.token.cast_signed());
@@ -345,11 +398,20 @@ impl<'m> Llama<'m> {
             DecodeError::NoKvCacheSlot => StepError::NoRoom,
             DecodeError::NTokensZero => StepError::Failed(-1),
             DecodeError::Unknown(code) => StepError::Failed(code),
-        })?;
-        if let Some(cells) = &mut self.cells {
-            piece.iter().for_each(|entry| cells.push(entry.sequence, entry.position));
+        })
+    }
+
+    /// What of a batch is computed at once, in order.
+    fn pieces(&self, batch: &[BatchToken]) -> Vec<Range<usize>> {
+        let mut all = Vec::new();
+        for kind in kinds(batch) {
+            let within = |piece: Range<usize>| kind.start + piece.start..kind.start + piece.end;
+            match GPU {
+                true => all.push(kind),
+                false => all.extend(pieces(&batch[kind.clone()], self.exact).into_iter().map(within)),
+            }
         }
-        Ok(())
+        all
     }
 
     /// Keeps the logits of a piece that began there, before the next one takes their place.
@@ -391,7 +453,7 @@ impl Backend for Llama<'_> {
         // Not a part of the time that a step like this takes.
         self.make_room(batch.len());
         let began = Instant::now();
-        let pieces = if GPU { std::iter::once(0..batch.len()).collect() } else { pieces(batch, self.exact) };
+        let pieces = self.pieces(batch);
         self.early.0.clear();
         self.early.1.clear();
         for piece in pieces {

@@ -9,6 +9,8 @@ mod llama;
 mod log;
 mod pieces;
 mod pooled;
+mod projector;
+mod rows;
 mod threads;
 
 use std::time::Duration;
@@ -16,6 +18,7 @@ use std::time::Duration;
 pub(crate) use holders::Holders;
 pub(crate) use llama::{GPU, Llama, LoadedModel};
 pub(crate) use pooled::Pooled;
+pub(crate) use projector::Mtmd;
 pub use threads::default_threads;
 
 use crate::vocabulary::Token;
@@ -37,7 +40,7 @@ pub(crate) type Positions = std::ops::Range<u32>;
 /// One token to be processed in a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct BatchToken {
-    /// The token.
+    /// The token, or a [pseudo-token](crate::vision) for a row of an image.
     pub(crate) token: Token,
     /// Its place in its sequence, from 0.
     pub(crate) position: u32,

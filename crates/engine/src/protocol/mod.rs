@@ -20,7 +20,7 @@ pub(crate) use said::Said;
 use crate::{LoadError, ModelInfo};
 
 /// Raised with every change of a frame's form.
-pub(crate) const VERSION: u32 = 2;
+pub(crate) const VERSION: u32 = 3;
 
 /// What the gateway tells a worker.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -31,6 +31,8 @@ pub(crate) enum Order {
         version: u32,
         /// The model's file.
         path: PathBuf,
+        /// The file of the second model, that looks at images for it.
+        projector: Option<PathBuf>,
         /// The name it is served by.
         name: String,
         /// The [`Config`](crate::Config), as JSON: it may skip fields, which postcard cannot.

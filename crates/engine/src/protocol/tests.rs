@@ -39,7 +39,13 @@ fn framed(message: &impl Serialize) -> Vec<u8> {
 fn orders() -> Vec<Order> {
     let call = |ask| Order::Call { number: u64::MAX, key: "key_1".into(), priority: 3, ask };
     vec![
-        Order::Open { version: VERSION, path: "/m.gguf".into(), name: "m".into(), config: "{}".into() },
+        Order::Open {
+            version: VERSION,
+            path: "/m.gguf".into(),
+            projector: Some("/mmproj-m.gguf".into()),
+            name: "m".into(),
+            config: "{}".into(),
+        },
         call(Ask::Chat("{\"é\": 1}".into())),
         call(Ask::Count(String::new())),
         call(Ask::Embed("[]".into())),

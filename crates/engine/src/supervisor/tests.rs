@@ -50,6 +50,7 @@ fn ready() -> Arc<Ready> {
         parameters: 1,
         has_template: true,
         native_tools: false,
+        images: false,
         embedding_length: None,
     };
     Arc::new(Ready { info, thinks: false })
@@ -406,6 +407,7 @@ async fn models_swap_and_answer_the_same_again() {
     let open = |name| {
         let spec = crate::ModelSpec {
             path: &path,
+            projector: None,
             name,
             config: &config,
             residence: Residence::default(),

@@ -3,13 +3,14 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::backend::LoadedModel;
+use crate::backend::{LoadedModel, Mtmd};
 use crate::embed::Inputs;
 use crate::grammar::Grammars;
 use crate::protocol::Ready;
 use crate::request::Requests;
 use crate::scheduler::Origins;
 use crate::template::ChatTemplate;
+use crate::vision::Sight;
 use crate::{Config, LoadError, ModelInfo};
 
 /// A model whose file is open.
@@ -30,6 +31,7 @@ pub(super) enum Reads {
 /// Opens the file at `path`; `progress` hears how far that is, 0 to 1.
 pub(super) fn load(
     path: &Path,
+    projector: Option<&Path>,
     name: &str,
     config: &Config,
     progress: impl FnMut(f32) + 'static,
@@ -39,16 +41,41 @@ pub(super) fn load(
         let reason = "it scores texts against a query (a reranker), which is not served here".to_owned();
         return Err(LoadError::Model { path: path.to_owned(), reason });
     }
-    if model.embeds() { Ok(embedder(model, name, config)) } else { chatter(model, name, config) }
+    if !model.embeds() {
+        let sight = projector.map(|projector| sight(&model, projector, config)).transpose()?;
+        return chatter(model, sight, name, config);
+    }
+    match projector {
+        None => Ok(embedder(model, name, config)),
+        Some(projector) => Err(LoadError::Projector {
+            path: projector.to_owned(),
+            reason: "its model makes embeddings of text only".to_owned(),
+        }),
+    }
 }
 
-fn chatter(model: Arc<LoadedModel>, name: &str, config: &Config) -> Result<Loaded, LoadError> {
+/// Opens the second model, that looks at images for the first.
+fn sight(model: &Arc<LoadedModel>, path: &Path, config: &Config) -> Result<Sight, LoadError> {
+    let opened = Mtmd::open(path, model, config)?;
+    let name = super::keep::fingerprint(path, config)
+        .map_err(|source| LoadError::Read { path: path.to_owned(), source })?;
+    Ok(Sight::new(Box::new(opened), name.into_bytes(), Arc::clone(model.gallery())))
+}
+
+fn chatter(
+    model: Arc<LoadedModel>,
+    sight: Option<Sight>,
+    name: &str,
+    config: &Config,
+) -> Result<Loaded, LoadError> {
     let vocabulary = model.vocabulary();
     let (default, with_tools) = (model.chat_template(None), model.chat_template(Some("tool_use")));
     let template = ChatTemplate::new(default.as_deref(), with_tools.as_deref(), vocabulary)?;
+    let template = template.seeing(sight.is_some());
     let info = ModelInfo {
         has_template: default.is_some(),
         native_tools: template.traits().tools.is_some(),
+        images: sight.is_some(),
         ..describe(&model, name, config)
     };
     let ready = Ready { thinks: template.thought().is_some(), info };
@@ -60,6 +87,7 @@ fn chatter(model: Arc<LoadedModel>, name: &str, config: &Config) -> Result<Loade
         origins: Origins::new(config),
         model: Arc::clone(&model),
         template,
+        sight,
     };
     Ok(Loaded { model, ready, reads: Reads::Chats(Box::new(requests)) })
 }
@@ -91,6 +119,7 @@ fn describe(model: &LoadedModel, name: &str, config: &Config) -> ModelInfo {
         parameters: model.parameters(),
         has_template: false,
         native_tools: false,
+        images: false,
         embedding_length: None,
     }
 }

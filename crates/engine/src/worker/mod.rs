@@ -97,7 +97,7 @@ pub(crate) fn serve(stream: UnixStream, place: Place) -> Result<(), WorkerError>
     let shared = Arc::new(Shared::default());
     let link = Arc::new(Link::new(stream.try_clone()?, Arc::clone(&shared.counters)));
     link.tell(&Report::Hello { version: VERSION })?;
-    let Some(Order::Open { version, path, name, config }) = orders.next()? else {
+    let Some(Order::Open { version, path, projector, name, config }) = orders.next()? else {
         return Err(WorkerError::Gateway("it did not say which model to load".to_owned()));
     };
     if version != VERSION {
@@ -111,7 +111,7 @@ pub(crate) fn serve(stream: UnixStream, place: Place) -> Result<(), WorkerError>
         process::settle(&config);
     }
     let (disk, folder) = keep::open(&path, &config).unzip();
-    let sandbox = sandbox::Sandbox::around(&path, folder);
+    let sandbox = sandbox::Sandbox::around(&path, projector.as_deref(), folder);
     let sandbox = (place == Place::Process && config.sandbox).then_some(sandbox);
     // What a file makes of its parser stays inside; a GPU's driver opens more than
     // computing needs, so for it the door is shut later.
@@ -129,6 +129,7 @@ pub(crate) fn serve(stream: UnixStream, place: Place) -> Result<(), WorkerError>
     let (jobs, waiting) = sync_channel::<Job>(places + COUNTS);
     let owner = Owner {
         path,
+        projector,
         name,
         config,
         disk,

@@ -15,6 +15,8 @@ use std::path::{Path, PathBuf};
 pub(super) struct Sandbox {
     /// The model's file, or its folder if it lies in several files.
     model: PathBuf,
+    /// The projector's file.
+    projector: Option<PathBuf>,
     /// The one folder it may write to.
     cache: Option<PathBuf>,
 }
@@ -24,14 +26,16 @@ impl Sandbox {
     /// when they set themselves up, so a worker is shut in after that.
     pub(super) const DRIVERS: bool = crate::backend::GPU;
 
-    /// The sandbox of a worker for the model at `path`, which may write to `cache`.
-    pub(super) fn around(path: &Path, cache: Option<PathBuf>) -> Self {
-        let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    /// The sandbox of a worker for the model at `path` and its projector, which may write to
+    /// `cache`.
+    pub(super) fn around(path: &Path, projector: Option<&Path>, cache: Option<PathBuf>) -> Self {
+        let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        let (path, projector) = (real(path), projector.map(real));
         let model = match path.parent() {
             Some(folder) if super::is_split(&path) => folder.to_owned(),
             _ => path,
         };
-        Self { model, cache }
+        Self { model, projector, cache }
     }
 
     /// Shuts this thread and all that it will start in; other programs, processes and the
@@ -65,7 +69,7 @@ fn files(sandbox: &Sandbox) -> &'static str {
 
 #[cfg(target_os = "linux")]
 fn restrict_files(
-    Sandbox { model, cache }: &Sandbox,
+    Sandbox { model, projector, cache }: &Sandbox,
 ) -> Result<landlock::RulesetStatus, landlock::RulesetError> {
     use landlock::{
         ABI, Access, AccessFs, AccessNet, Ruleset, RulesetAttr, RulesetCreatedAttr, path_beneath_rules,
@@ -79,7 +83,7 @@ fn restrict_files(
         // Folders that are not there are passed over.
         .add_rules(path_beneath_rules(READABLE, read))?
         .add_rules(path_beneath_rules([DEVICES], read | AccessFs::WriteFile | AccessFs::Truncate))?
-        .add_rules(path_beneath_rules([model], read))?
+        .add_rules(path_beneath_rules([model].into_iter().chain(projector), read))?
         .add_rules(path_beneath_rules(cache.as_slice(), all))?;
     Ok(ruleset.restrict_self()?.ruleset)
 }
@@ -213,14 +217,17 @@ mod tests {
         create_dir(&cache).unwrap();
         let (model, secret) = (models.join("m.gguf"), models.join("secret"));
         write(&model, "GGUF").unwrap();
+        let projector = models.join("mmproj-m.gguf");
+        write(&projector, "GGUF").unwrap();
         write(&secret, "s").unwrap();
-        let sandbox = Sandbox::around(&model, Some(cache.clone()));
+        let sandbox = Sandbox::around(&model, Some(&projector), Some(cache.clone()));
         inside(|| {
             // A kernel without Landlock can only say so; the log does.
             if restrict_files(&sandbox).unwrap() == landlock::RulesetStatus::NotEnforced {
                 return;
             }
             assert_eq!(read(&model).unwrap(), b"GGUF");
+            assert_eq!(read(&projector).unwrap(), b"GGUF");
             denied(read(&secret));
             denied(File::create(models.join("new")));
             denied(File::options().append(true).open(&model));
@@ -238,7 +245,7 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let first = home.path().join("m-00001-of-00002.gguf");
         write(&first, "GGUF").unwrap();
-        assert_eq!(Sandbox::around(&first, None).model, home.path().canonicalize().unwrap());
+        assert_eq!(Sandbox::around(&first, None, None).model, home.path().canonicalize().unwrap());
     }
 
     #[test]

@@ -1,0 +1,105 @@
+//! A piece of a step that is rows of images and no tokens: the crate's batches hold only
+//! tokens, so llama.cpp's own is filled here.
+
+use std::fmt::Debug;
+use std::ptr::NonNull;
+
+use llama_cpp_2::context::LlamaContext;
+use llama_cpp_sys_2 as sys;
+
+use super::{BatchToken, LoadedModel, StepError};
+use crate::vision::{Gallery, is_pseudo};
+
+/// Computes rows of images with a model's context.
+pub(super) struct Rows {
+    context: NonNull<sys::llama_context>,
+    rows: Vec<f32>,
+}
+
+impl Rows {
+    /// For this context, which must outlive it. `None`: the crate does not tell where it is.
+    pub(super) fn new(context: &LlamaContext<'_>, model: &LoadedModel) -> Option<Self> {
+        let context = NonNull::new(address(context)? as *mut sys::llama_context)?;
+        // SAFETY: the address is the one that the crate shows for its context, which lives.
+        let of = unsafe { sys::llama_get_model(context.as_ptr()) };
+        std::ptr::eq(of, model.pointer()).then_some(Self { context, rows: Vec::new() })
+    }
+
+    /// Computes a piece of which every token is an image's row that hangs in the gallery.
+    pub(super) fn compute(&mut self, piece: &[BatchToken], gallery: &Gallery) -> Result<(), StepError> {
+        const NO_ROW: i32 = -3;
+        if !gallery.copy_rows(piece.iter().map(|entry| entry.token), &mut self.rows) {
+            return Err(StepError::Failed(NO_ROW));
+        }
+        let mut positions: Vec<_> = piece.iter().map(|entry| entry.position.cast_signed()).collect();
+        let mut sequences: Vec<_> = piece.iter().map(|entry| entry.sequence.cast_signed()).collect();
+        let mut of: Vec<_> = sequences.iter_mut().map(std::ptr::from_mut).collect();
+        let mut counts = vec![1; piece.len()];
+        let mut logits: Vec<i8> = piece.iter().map(|entry| entry.logits.into()).collect();
+        let batch = sys::llama_batch {
+            n_tokens: i32::try_from(piece.len()).unwrap_or(i32::MAX),
+            token: std::ptr::null_mut(),
+            embd: self.rows.as_mut_ptr(),
+            pos: positions.as_mut_ptr(),
+            n_seq_id: counts.as_mut_ptr(),
+            seq_id: of.as_mut_ptr(),
+            logits: logits.as_mut_ptr(),
+        };
+        // SAFETY: all arrays have `n_tokens` entries, the rows that many of the width that
+        // the gallery was made for, the model's own; llama.cpp copies what it keeps.
+        match unsafe { sys::llama_decode(self.context.as_ptr(), batch) } {
+            0 => Ok(()),
+            1 => Err(StepError::NoRoom),
+            code => Err(StepError::Failed(code)),
+        }
+    }
+}
+
+/// Where images stand in a batch and where tokens: the two are never computed at once.
+pub(super) fn kinds(batch: &[BatchToken]) -> impl Iterator<Item = std::ops::Range<usize>> {
+    let runs = batch.chunk_by(|a, b| is_pseudo(a.token) == is_pseudo(b.token));
+    runs.scan(0, |end, run| {
+        let start = std::mem::replace(end, *end + run.len());
+        Some(start..*end)
+    })
+}
+
+/// The pointer within a wrapper of `llama-cpp-2` 0.1.160, which it shows in no other way than
+/// by its debug text. (Formatting a pointer exposes it, so that it may be made again.)
+fn address(wrapper: &impl Debug) -> Option<usize> {
+    let shown = format!("{wrapper:?}");
+    let digits = shown.split_once("0x")?.1;
+    let end = digits.find(|c: char| !c.is_ascii_hexdigit()).unwrap_or(digits.len());
+    usize::from_str_radix(&digits[..end], 16).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_and_tokens_are_never_computed_at_once() {
+        let batch = |tokens: &[u32]| -> Vec<BatchToken> {
+            let entry = |(position, &token)| BatchToken { token, position, sequence: 0, logits: false };
+            (0..).zip(tokens).map(entry).collect()
+        };
+        let row = 1 << 31;
+        let runs: Vec<_> = kinds(&batch(&[1, 2, row, row + 1, 3])).collect();
+        assert_eq!(runs, [0..2, 2..4, 4..5]);
+        assert!(kinds(&batch(&[1, 2, 3])).eq(std::iter::once(0..3)));
+        assert_eq!(kinds(&[]).count(), 0);
+    }
+
+    #[test]
+    fn an_address_is_read_as_it_is_shown() {
+        #[derive(Debug)]
+        struct Wrapper {
+            #[allow(dead_code, reason = "read by its debug text")]
+            context: NonNull<u8>,
+        }
+        let mut byte = 1;
+        let context = NonNull::from(&mut byte);
+        assert_eq!(address(&Wrapper { context }), Some(context.as_ptr() as usize));
+        assert_eq!(address(&"nothing"), None);
+    }
+}
