@@ -236,6 +236,8 @@ fn names(models_dir: &Path) -> io::Result<BTreeSet<String>> {
     for entry in entries {
         if let Some(id) = entry?.file_name().to_str().and_then(|name| name.strip_suffix(".gguf"))
             && is_id(id)
+            // A projector is a part of the model that it is named after.
+            && !id.starts_with("mmproj-")
         {
             names.insert(id.to_owned());
         }

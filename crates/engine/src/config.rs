@@ -68,6 +68,11 @@ pub struct Config {
     /// The folder for that, one below it for each model. `None`: the server's own, `cache`
     /// in its home.
     pub saved_folder: Option<PathBuf>,
+    /// Memory for images that were looked at, in MiB: the next turn of a conversation does not
+    /// compute them again, and calls that show more than this together wait for one another.
+    /// (One of 256 tokens takes 2 MiB with a model of 2048 numbers a token.) Used only by
+    /// models with a projector.
+    pub images_mib: u32,
     /// Memory for all models together, in MiB: a model that is called and has no room is
     /// loaded in place of those that were not called for longest. `None`: nine tenths of
     /// what this process may use, or without limit in a build for a GPU, whose memory is
@@ -119,6 +124,7 @@ impl Default for Config {
             saved_mib: 512,
             saved_disk_mib: 0,
             saved_folder: None,
+            images_mib: 128,
             memory_mib: None,
             queue_timeout_ms: 600_000,
             event_buffer: 64,

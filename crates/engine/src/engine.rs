@@ -29,6 +29,8 @@ const ATTEMPTS: usize = 2;
 pub struct ModelSpec<'a> {
     /// The model's file.
     pub path: &'a Path,
+    /// The file of the second model, that looks at images for it (`mmproj-….gguf`).
+    pub projector: Option<&'a Path>,
     /// The name it is served by.
     pub name: &'a str,
     /// How it is run.
@@ -118,8 +120,31 @@ impl Engine {
         config: Config,
         adapters: &[Adapter],
     ) -> Result<Self, LoadError> {
+        Self::load_all(path, None, name, config, adapters)
+    }
+
+    /// The same with a projector, by which the model sees images.
+    ///
+    /// # Errors
+    /// Why the model cannot be served; see [`LoadError`].
+    pub fn load_seeing(
+        path: &Path,
+        projector: Option<&Path>,
+        name: &str,
+        config: Config,
+    ) -> Result<Self, LoadError> {
+        Self::load_all(path, projector, name, config, &[])
+    }
+
+    fn load_all(
+        path: &Path,
+        projector: Option<&Path>,
+        name: &str,
+        config: Config,
+        adapters: &[Adapter],
+    ) -> Result<Self, LoadError> {
         let (residence, footprint) = (Residence::default(), Footprint::default());
-        let spec = ModelSpec { path, name, config: &config, adapters, residence, footprint };
+        let spec = ModelSpec { path, projector, name, config: &config, adapters, residence, footprint };
         let engine = Self::start(Source::Threads, spec, &Room::default())?;
         engine.wake()?;
         Ok(engine)
@@ -137,14 +162,15 @@ impl Engine {
     }
 
     pub(crate) fn start(source: Source, spec: ModelSpec<'_>, room: &Room) -> Result<Self, LoadError> {
-        let ModelSpec { path, name, config, adapters, residence, footprint } = spec;
+        let ModelSpec { path, projector, name, config, adapters, residence, footprint } = spec;
         config.check()?;
         let settings = serde_json::to_string(config).map_err(|error| LoadError::Worker(error.to_string()))?;
         // Where the worker runs need not be where this does.
-        let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         let open = Order::Open {
             version: VERSION,
-            path,
+            path: absolute(path),
+            projector: projector.map(absolute),
             name: name.to_owned(),
             config: settings,
             adapters: adapters.iter().map(Adapter::absolute).collect(),

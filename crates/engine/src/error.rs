@@ -52,6 +52,14 @@ pub enum LoadError {
         /// The folders.
         searched: String,
     },
+    /// The projector cannot be used, or not with this model.
+    #[error("the projector {path} cannot be used: {reason}")]
+    Projector {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
     /// The context (KV cache and compute buffers) could not be made, mostly for want of memory.
     #[error("llama.cpp cannot make a context of {context_tokens} tokens: {reason}; lower `context_tokens`")]
     Context {

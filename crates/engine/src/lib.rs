@@ -11,6 +11,7 @@
 //! 3. `request`: in the worker, the conversation is checked, written out by the model's
 //!    own chat template (`template/`, `tools/`) and cut into tokens; its constraints are
 //!    compiled (`grammar/`). This happens off the model's thread, before any of its work.
+//!    Images are looked at there, too (`vision/`), if the model has a projector.
 //! 4. `thread`: one thread owns the model's context and turns the crank of the
 //!    `scheduler/`, which lets many calls share each step.
 //! 5. `backend/` runs a step on the hardware: the only folder that knows llama.cpp.
@@ -46,6 +47,7 @@ mod task;
 mod template;
 mod thread;
 mod tools;
+mod vision;
 mod vocabulary;
 mod worker;
 

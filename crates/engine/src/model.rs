@@ -32,6 +32,8 @@ pub struct ModelInfo {
     /// Its template shows tools the way the model was taught; otherwise they are
     /// described in the system prompt.
     pub native_tools: bool,
+    /// It sees images: it was loaded with a projector.
+    pub images: bool,
     /// What it does.
     pub task: Task,
     /// Numbers in an embedding, where it makes them.

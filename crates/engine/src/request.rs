@@ -13,9 +13,10 @@ use crate::outlet::Outlet;
 use crate::output::{Begins, Writer};
 use crate::sampler::{Sampler, SamplingParams};
 use crate::scheduler::{NewSequence, Origin, Origins, ThinkingLimit};
-use crate::template::{ChatTemplate, Prompt, begun, wants_thinking};
+use crate::template::{ChatTemplate, Prompt, Rendered, Shown, begun, wants_thinking};
 use crate::tools::{Body, Reader, Syntax, TextParameters, Thought};
-use crate::vocabulary::{Tokenize, Vocabulary};
+use crate::vision::{Picture, Sight, Unseen, is_pseudo};
+use crate::vocabulary::{Token, Tokenize, Vocabulary};
 
 /// Most stop strings, and bytes in each: OpenAI allows 4, Converse 4, Anthropic more.
 const MAX_STOPS: usize = 64;
@@ -27,6 +28,8 @@ const MAX_TOP_LOGPROBS: u8 = 20;
 pub(crate) struct Requests {
     pub(crate) model: Arc<LoadedModel>,
     pub(crate) template: ChatTemplate,
+    /// Looks at images, if the model sees any.
+    pub(crate) sight: Option<Sight>,
     pub(crate) grammars: Grammars,
     pub(crate) defaults: SamplingDefaults,
     /// What there is to know of where calls come from.
@@ -41,7 +44,11 @@ impl Requests {
     /// How many tokens a conversation has, if it would be answered.
     pub(crate) fn count(&self, chat: &Chat) -> Result<u64, Failure> {
         check(chat)?;
-        Ok(self.read(chat)?.0.tokens.len() as u64)
+        let (prompt, _) = self.read(chat, |images| {
+            let measure = |sight: &Sight, image: &Shown<'_>, most| sight.measure(&image.given, most);
+            self.each(images, measure, Vec::len)
+        })?;
+        Ok(prompt.tokens.len() as u64)
     }
 
     /// Makes a sequence of a conversation, whose answer goes out by `events`.
@@ -53,7 +60,11 @@ impl Requests {
     ) -> Result<NewSequence, Failure> {
         check(chat)?;
         let params = SamplingParams::read(&chat.sampling, &self.defaults, self.vocabulary())?;
-        let (Prompt { tokens, mut turn_stops }, begins) = self.read(chat)?;
+        let mut pictures = Vec::new();
+        let (Prompt { tokens, mut turn_stops }, begins) = self.read(chat, |images| {
+            pictures = self.look(images, &events)?;
+            Ok(pictures.iter().map(|picture| picture.tokens.clone()).collect())
+        })?;
         if chat.sampling.extensions.ignore_eos {
             turn_stops.clear();
         }
@@ -61,8 +72,9 @@ impl Requests {
         let stops = chat.sampling.stop.iter().chain(&turn_stops).cloned().collect();
         Ok(NewSequence {
             origin,
-            sampler: Sampler::new(params, &tokens),
+            sampler: Sampler::new(params, &words(&tokens)),
             tokens,
+            pictures,
             max_tokens,
             at_max,
             logprobs: chat.sampling.logprobs.map(usize::from),
@@ -76,7 +88,12 @@ impl Requests {
     }
 
     /// A conversation in tokens, and how the answer may begin, if the model thinks.
-    fn read(&self, chat: &Chat) -> Result<(Prompt, Option<(Thought, Begins)>), Failure> {
+    /// `see` tells what tokens its images are.
+    fn read(
+        &self,
+        chat: &Chat,
+        see: impl FnOnce(&[Shown<'_>]) -> Result<Vec<Vec<Token>>, Failure>,
+    ) -> Result<(Prompt, Option<(Thought, Begins)>), Failure> {
         if chat.raw {
             let text = bare_prompt(chat)?;
             self.check_bytes(&text, chat)?;
@@ -84,12 +101,51 @@ impl Requests {
             let tokens = begun(self.model.tokenize(&text, true), self.vocabulary());
             return Ok((Prompt { tokens, turn_stops: Vec::new() }, None));
         }
-        let text = self.template.render(chat)?;
+        let Rendered { text, images } = self.template.render(chat)?;
         self.check_bytes(&text, chat)?;
         let begins = self.template.begins(&text);
         let unwanted = wants_thinking(chat) == Some(false)
             && begins.is_some_and(|(thought, _)| thought != Thought::HARMONY);
-        Ok((self.prompt(&text), begins.filter(|_| !unwanted)))
+        let images = if images.is_empty() { Vec::new() } else { see(&images)? };
+        Ok((self.prompt(&text, &images), begins.filter(|_| !unwanted)))
+    }
+
+    /// Looks at the images of a call whose answer goes out by `events`.
+    fn look(&self, images: &[Shown<'_>], events: &Outlet) -> Result<Vec<Arc<Picture>>, Failure> {
+        if let Some(sight) = &self.sight {
+            sight.wait_for_room(&|| events.abandoned());
+        }
+        let look = |sight: &Sight, image: &Shown<'_>, most| match events.abandoned() {
+            // Nobody hears it.
+            true => Err(Unseen::Image("the client is gone".to_owned())),
+            false => sight.look(&image.given, most),
+        };
+        self.each(images, look, |picture| picture.tokens.len())
+    }
+
+    /// Sees each of some images, for no more tokens than a call may have.
+    fn each<T>(
+        &self,
+        images: &[Shown<'_>],
+        see: impl Fn(&Sight, &Shown<'_>, usize) -> Result<T, Unseen>,
+        length: impl Fn(&T) -> usize,
+    ) -> Result<Vec<T>, Failure> {
+        // The template was told whether the model sees; so this never lacks.
+        let sight = self.sight.as_ref().ok_or_else(|| Failure::unsupported("this model sees no images"))?;
+        let (mut seen, mut tokens) = (Vec::new(), 0);
+        for image in images {
+            let most = self.max_call_tokens.saturating_sub(tokens);
+            let one = see(sight, image, most).map_err(|unseen| match unseen {
+                Unseen::Image(why) => {
+                    let message = format!("{}: {why}", image.path);
+                    Failure::new(ErrorKind::InvalidRequest, message).with_param(image.path.clone())
+                }
+                Unseen::Long(rows) => self.overflow(&format!("at least {}", tokens + rows), None),
+            })?;
+            tokens += length(&one);
+            seen.push(one);
+        }
+        Ok(seen)
     }
 
     fn writer(&self, chat: &Chat, stops: Vec<String>, begins: Option<(Thought, Begins)>) -> Writer {
@@ -133,12 +189,13 @@ impl Requests {
         origin: Origin,
         events: Outlet,
     ) -> Result<NewSequence, Failure> {
-        let Prompt { tokens, .. } = self.prompt(text);
+        let Prompt { tokens, .. } = self.prompt(text, &[]);
         let (max_tokens, at_max) = self.budget(tokens.len(), Some(max_tokens))?;
         Ok(NewSequence {
             origin,
             sampler: Sampler::new(SamplingParams::default(), &tokens),
             tokens,
+            pictures: Vec::new(),
             max_tokens,
             at_max,
             logprobs: None,
@@ -206,8 +263,8 @@ impl Requests {
         Ok(Rules::Calls { call, last: matches!(syntax.body, Body::Harmony) })
     }
 
-    fn prompt(&self, text: &str) -> Prompt {
-        self.template.tokenize(text, &*self.model, self.vocabulary())
+    fn prompt(&self, text: &str, images: &[Vec<Token>]) -> Prompt {
+        self.template.tokenize(text, images, &*self.model, self.vocabulary())
     }
 
     fn vocabulary(&self) -> &Vocabulary {
@@ -304,6 +361,11 @@ fn callable(chat: &Chat) -> Result<Vec<CallSchema<'_>>, Failure> {
         }
         _ => Ok(tools),
     }
+}
+
+/// The tokens that are words: what penalties and repetition look at.
+fn words(tokens: &[Token]) -> Vec<Token> {
+    tokens.iter().copied().filter(|token| !is_pseudo(*token)).collect()
 }
 
 /// The text of a bare prompt.

@@ -2,6 +2,7 @@
 
 use std::io::Read;
 use std::num::NonZeroU32;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -15,13 +16,16 @@ use llama_cpp_2::llama_batch::LlamaBatch;
 use llama_cpp_2::model::LlamaModel;
 use llama_cpp_2::model::params::{LlamaModelParams, LlamaSplitMode};
 use llama_cpp_2::token::LlamaToken;
+use llama_cpp_sys_2 as sys;
 
 use super::adapters::Adapters;
 use super::cells::{Cells, Group};
 use super::hardware::{self, Choice};
 use super::pieces::{Cut, pieces};
+use super::rows::Rows;
 use super::{Backend, BatchToken, GpuSplit, MICRO_BATCH, Positions, SequenceId, StepError, log};
 use crate::tools::MARKS;
+use crate::vision::{Gallery, is_pseudo};
 use crate::vocabulary::{Token, Tokenize, Vocabulary};
 use crate::{Adapter, Config, LoadError};
 
@@ -36,6 +40,8 @@ pub(crate) struct LoadedModel {
     vocabulary: Arc<Vocabulary>,
     /// The tokens of an empty input.
     around: OnceLock<Vec<Token>>,
+    /// The rows of the images that calls show it.
+    gallery: Arc<Gallery>,
 }
 
 impl LoadedModel {
@@ -72,7 +78,8 @@ impl LoadedModel {
             LlamaModel::load_from_file(backend, path, &params).map_err(|_| failed(log::last_error()))?;
         let adapters = Adapters::load(&mut model, adapters)?;
         let vocabulary = Arc::new(read_vocabulary(&model));
-        Ok(Self { backend, model, choice, adapters, vocabulary, around: OnceLock::new() })
+        let gallery = Arc::new(Gallery::new(input_width(&model), (config.images_mib as usize) << 20));
+        Ok(Self { backend, model, choice, adapters, vocabulary, around: OnceLock::new(), gallery })
     }
 
     /// Makes a context of it.
@@ -101,6 +108,21 @@ impl LoadedModel {
     /// A GPU computes some of it: kernels there take any number of tokens at once.
     pub(super) fn on_gpu(&self) -> bool {
         self.choice.layers > 0
+    }
+
+    /// The same, for llama.cpp's C interface.
+    pub(super) fn pointer(&self) -> *const sys::llama_model {
+        pointer(&self.model)
+    }
+
+    /// Numbers in what stands for a token when it is computed.
+    pub(super) fn input_width(&self) -> usize {
+        input_width(&self.model)
+    }
+
+    /// The rows of the images that calls show it.
+    pub(crate) fn gallery(&self) -> &Arc<Gallery> {
+        &self.gallery
     }
 
     /// The vocabulary.
@@ -230,8 +252,19 @@ impl Tokenize for LoadedModel {
     }
 }
 
+fn pointer(model: &LlamaModel) -> *const sys::llama_model {
+    // SAFETY: the wrapper is `repr(transparent)` over a pointer that is never null.
+    unsafe { *std::ptr::from_ref(model).cast::<*const sys::llama_model>() }
+}
+
+fn input_width(model: &LlamaModel) -> usize {
+    // SAFETY: the model is alive.
+    let width = unsafe { sys::llama_model_n_embd_inp(pointer(model)) };
+    usize::try_from(width).unwrap_or(0)
+}
+
 /// llama.cpp's parser is not made for garbage; a wrong file is caught before it.
-fn check_magic(path: &Path) -> Result<(), LoadError> {
+pub(super) fn check_magic(path: &Path) -> Result<(), LoadError> {
     let read = |source| LoadError::Read { path: path.to_owned(), source };
     let mut magic = [0; 4];
     match std::fs::File::open(path).map_err(read)?.read_exact(&mut magic) {
@@ -274,6 +307,9 @@ fn read_vocabulary(model: &LlamaModel) -> Vocabulary {
 
 /// A model's context: the KV cache and the buffers of computation. Belongs to one thread.
 pub(crate) struct Llama<'m> {
+    /// Computes rows of images; needs the context after it.
+    rows: Rows,
+    gallery: Arc<Gallery>,
     context: LlamaContext<'m>,
     adapters: &'m Adapters,
     batch: LlamaBatch<'static>,
@@ -319,7 +355,13 @@ impl<'m> Llama<'m> {
         let context = model.context(params, config.context_tokens)?;
         let batch = LlamaBatch::new(step_tokens as usize, 1);
         let size = context.n_ctx() as usize;
+        let rows = Rows::new(&context, model).ok_or_else(|| LoadError::Context {
+            context_tokens: config.context_tokens,
+            reason: "its address is not known".to_owned(),
+        })?;
         Ok(Self {
+            rows,
+            gallery: Arc::clone(&model.gallery),
             context,
             adapters: &model.adapters,
             batch,
@@ -407,6 +449,17 @@ impl<'m> Llama<'m> {
         if let Some(first) = piece.first() {
             self.adapters.apply(&mut self.context, first.adapter)?;
         }
+        match piece.first().is_some_and(|first| is_pseudo(first.token)) {
+            true => self.rows.compute(piece, &self.gallery)?,
+            false => self.compute_tokens(piece)?,
+        }
+        if let Some(cells) = &mut self.cells {
+            piece.iter().for_each(|entry| cells.push(entry.sequence, entry.position));
+        }
+        Ok(())
+    }
+
+    fn compute_tokens(&mut self, piece: &[BatchToken]) -> Result<(), StepError> {
         self.batch.clear();
         for entry in piece {
             let token = LlamaToken(entry.token.cast_signed());
@@ -419,11 +472,7 @@ impl<'m> Llama<'m> {
             DecodeError::NoKvCacheSlot => StepError::NoRoom,
             DecodeError::NTokensZero => StepError::Failed(-1),
             DecodeError::Unknown(code) => StepError::Failed(code),
-        })?;
-        if let Some(cells) = &mut self.cells {
-            piece.iter().for_each(|entry| cells.push(entry.sequence, entry.position));
-        }
-        Ok(())
+        })
     }
 
     /// Keeps the logits of a piece that began there, before the next one takes their place.

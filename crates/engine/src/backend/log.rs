@@ -20,6 +20,7 @@ pub(super) fn install() {
         unsafe {
             sys::llama_log_set(Some(on_line), std::ptr::null_mut());
             sys::ggml_log_set(Some(on_line), std::ptr::null_mut());
+            sys::mtmd_log_set(Some(on_line), std::ptr::null_mut());
         }
     });
 }

@@ -11,7 +11,9 @@ mod llama;
 mod log;
 mod pieces;
 mod pooled;
+mod projector;
 mod raw;
+mod rows;
 mod segments;
 mod threads;
 
@@ -22,6 +24,7 @@ pub(crate) use hardware::{gpus, start};
 pub(crate) use holders::Holders;
 pub(crate) use llama::{Llama, LoadedModel};
 pub(crate) use pooled::{Input, Pooled};
+pub(crate) use projector::Mtmd;
 pub use threads::default_threads;
 
 use crate::adapter::AdapterId;
@@ -48,7 +51,7 @@ pub(crate) type Positions = std::ops::Range<u32>;
 /// One token to be processed in a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct BatchToken {
-    /// The token.
+    /// The token, or a [pseudo-token](crate::vision) for a row of an image.
     pub(crate) token: Token,
     /// Its place in its sequence, from 0.
     pub(crate) position: u32,

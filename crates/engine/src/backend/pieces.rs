@@ -1,6 +1,7 @@
 //! How a step is cut into what is computed at once.
 //!
-//! A context applies one adapter at a time, so the tokens of each go by themselves.
+//! A context applies one adapter at a time, so the tokens of each go by themselves; and so do
+//! the rows of images, which llama.cpp takes in another form than tokens.
 //!
 //! On a CPU, unless each token is computed as if it stood alone
 //! ([`value_type`](super::llama::value_type)), attention goes in tiles from 64 tokens on:
@@ -11,11 +12,12 @@
 use std::ops::Range;
 
 use super::{BatchToken, LONG_STRETCH};
+use crate::vision::is_pseudo;
 
 /// Where a step is cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Cut {
-    /// Between adapters.
+    /// Between adapters, and between tokens and images.
     Adapters,
     /// There, and around what goes in tiles.
     Tiles,
@@ -25,7 +27,9 @@ pub(super) enum Cut {
 pub(super) fn pieces(batch: &[BatchToken], cut: Cut) -> Vec<Range<usize>> {
     let mut pieces = Vec::new();
     let mut start = 0;
-    for alike in batch.chunk_by(|a, b| a.adapter == b.adapter) {
+    let alike =
+        |a: &BatchToken, b: &BatchToken| a.adapter == b.adapter && is_pseudo(a.token) == is_pseudo(b.token);
+    for alike in batch.chunk_by(alike) {
         match cut {
             Cut::Adapters => pieces.push(start..start + alike.len()),
             Cut::Tiles => tiles(alike, start, &mut pieces),
@@ -99,5 +103,17 @@ mod tests {
         assert_eq!(pieces(&batch, Cut::Adapters), [0..2, 2..5, 5..6]);
         assert_eq!(pieces(&batch, Cut::Tiles), [0..2, 2..5, 5..6]);
         assert!(pieces(&[], Cut::Adapters).is_empty());
+    }
+
+    #[test]
+    fn rows_of_images_and_tokens_are_never_computed_at_once() {
+        let row = 1 << 31;
+        let batch: Vec<BatchToken> = [1, 2, row, row + 1, 3]
+            .into_iter()
+            .zip(0..)
+            .map(|(number, at)| BatchToken { token: number, ..token(at, 0, 0) })
+            .collect();
+        assert_eq!(pieces(&batch, Cut::Adapters), [0..2, 2..4, 4..5]);
+        assert_eq!(pieces(&batch, Cut::Tiles), [0..2, 2..4, 4..5]);
     }
 }

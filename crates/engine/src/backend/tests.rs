@@ -7,12 +7,16 @@ use llama_cpp_2::sampling::LlamaSampler;
 use message::Completion;
 
 use super::*;
+use crate::vision::{Part, Pixels, Projector};
 use crate::vocabulary::Tokenize;
 use crate::{Config, Engine};
 
 #[path = "../../tests/support/model.rs"]
 #[allow(clippy::panic, unreachable_pub, reason = "a panic here is the report")]
 pub(super) mod model;
+#[path = "../../tests/support/projector.rs"]
+#[allow(unreachable_pub, reason = "shared with the tests of the engine")]
+mod projector;
 
 const TOKENS: usize = 32;
 
@@ -197,4 +201,52 @@ fn no_bit_changes_with_what_is_computed_and_forgotten_around_a_text() {
         lengths[sequence] = end;
     }
     assert!(moved > 1, "{moved}");
+}
+
+/// A picture and the words around it by llama.cpp's own pipeline: the logits after the last.
+fn own_pipeline(model: &LoadedModel, projector: &str, pixels: &Pixels, words: [&str; 2]) -> Vec<f32> {
+    use llama_cpp_2::mtmd::{MtmdBitmap, MtmdContext, MtmdContextParams, MtmdInputText, mtmd_default_marker};
+    let params = MtmdContextParams { use_gpu: false, n_threads: 1, ..MtmdContextParams::default() };
+    let mut mtmd = MtmdContext::init_from_file(projector, model.raw(), &params).unwrap();
+    let bitmap = MtmdBitmap::from_image_data(pixels.width(), pixels.height(), pixels.as_raw()).unwrap();
+    let text = format!("{}{}{}", words[0], mtmd_default_marker(), words[1]);
+    let text = MtmdInputText { text, add_special: false, parse_special: true };
+    let chunks = mtmd.tokenize(text, &[&bitmap]).unwrap();
+    let params = llama_cpp_2::context::params::LlamaContextParams::default()
+        .with_n_ctx(std::num::NonZeroU32::new(512))
+        .with_n_threads(1)
+        .with_n_threads_batch(1);
+    let mut context = model.raw().new_context(llama_cpp(), params).unwrap();
+    chunks.eval_chunks(&mut mtmd, &mut context, 0, 0, 16, true).unwrap();
+    context.get_logits_ith(-1).to_vec()
+}
+
+#[test]
+fn an_image_is_computed_as_by_llama_cpps_own_pipeline() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = projector::projector(folder.path());
+    let config = Config { threads: Some(1), context_tokens: 512, slots: 4, ..Config::default() };
+    let model = std::sync::Arc::new(LoadedModel::open(&model::model_path(), &config, |_| ()).unwrap());
+    let mut mtmd = Mtmd::open(&path, &model, &config).unwrap();
+    let mut llama = Llama::new(&model, &config).unwrap();
+    let words = ["<|im_start|>user\nLook at this: ", " What is it?<|im_end|>\n<|im_start|>assistant\n"];
+    let mut seen: Vec<Vec<f32>> = Vec::new();
+    for number in 0..3u8 {
+        let colour =
+            |x: u32, y: u32| image::Rgb([(x * 5) as u8, (y * 3 + x * u32::from(number)) as u8, 90 * number]);
+        let pixels = Pixels::from_fn(50, 70, colour);
+        let parts = mtmd.parts(&pixels).unwrap();
+        assert_eq!(parts, [Part::Rows(projector::ROWS as usize)]);
+        let rows = mtmd.rows().unwrap();
+        let picture = model.gallery().hang([number; 32], &parts, rows);
+        let mut tokens = model.tokenize(words[0], true);
+        tokens.extend(&picture.tokens);
+        tokens.extend(model.tokenize(words[1], true));
+        let ours = compute(&mut llama, 0, &tokens, 0);
+        let theirs = own_pipeline(&model, path.to_str().unwrap(), &pixels, words);
+        assert_eq!(farthest(&ours, &theirs), 0.0, "picture {number}");
+        assert!(seen.iter().all(|other| farthest(&ours, other) > 0.1), "another picture, other logits");
+        seen.push(ours);
+        llama.release(0);
+    }
 }

@@ -21,7 +21,7 @@ use crate::adapter::AdapterId;
 use crate::{Adapter, LoadError, ModelInfo};
 
 /// Raised with every change of a frame's form.
-pub(crate) const VERSION: u32 = 3;
+pub(crate) const VERSION: u32 = 4;
 
 /// What the gateway tells a worker.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -32,6 +32,8 @@ pub(crate) enum Order {
         version: u32,
         /// The model's file.
         path: PathBuf,
+        /// The file of the second model, that looks at images for it.
+        projector: Option<PathBuf>,
         /// The name it is served by.
         name: String,
         /// The [`Config`](crate::Config), as JSON: it may skip fields, which postcard cannot.

@@ -42,6 +42,7 @@ fn orders() -> Vec<Order> {
         Order::Open {
             version: VERSION,
             path: "/m.gguf".into(),
+            projector: Some("/mmproj-m.gguf".into()),
             name: "m".into(),
             config: "{}".into(),
             adapters: vec![crate::Adapter { name: "a".into(), path: "/a.gguf".into(), scale: 0.5 }],

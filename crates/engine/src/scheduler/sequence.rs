@@ -2,6 +2,7 @@
 //! where its events go.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Instant;
 
 use message::{Event, Failure, FinishReason, TokenLogprob, TopLogprob, Usage};
@@ -13,6 +14,7 @@ use crate::grammar::{Constraint, Rules};
 use crate::outlet::Outlet;
 use crate::output::Writer;
 use crate::sampler::{Sampler, Scratch, logprobs};
+use crate::vision::Picture;
 use crate::vocabulary::{Token, Vocabulary};
 
 /// A call that is ready to be scheduled.
@@ -22,6 +24,9 @@ pub(crate) struct NewSequence {
     pub(crate) origin: Origin,
     /// The prompt, then what was generated.
     pub(crate) tokens: Vec<Token>,
+    /// The images among these tokens, held so that their rows are there to be computed.
+    #[expect(dead_code, reason = "to hold them is all")]
+    pub(crate) pictures: Vec<Arc<Picture>>,
     /// Most tokens to generate.
     pub(crate) max_tokens: usize,
     /// What it means that `max_tokens` were generated.

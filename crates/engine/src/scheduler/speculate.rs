@@ -10,6 +10,7 @@
 //! they can be made and not computed; what a row more of a step costs, `pace` knows. On one
 //! core of a CPU it is most of what the first costs, on a GPU next to nothing.
 
+use crate::vision::is_pseudo;
 use crate::vocabulary::Token;
 
 /// Tokens that must be alike for what follows them to be a guess.
@@ -41,7 +42,8 @@ impl Speculation {
     /// step, where a row more costs `price` of what it brings a call to be in it.
     pub(super) fn guess(&mut self, tokens: &[Token], price: f64, most: usize) -> &[Token] {
         self.guess.clear();
-        self.guess.extend_from_slice(followed(tokens));
+        // An image is not said.
+        self.guess.extend(followed(tokens).iter().take_while(|token| !is_pseudo(**token)));
         self.put = depth(self.rate(), price).min(most).min(self.guess.len());
         &self.guess[..self.put]
     }

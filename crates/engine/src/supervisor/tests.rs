@@ -50,6 +50,7 @@ fn ready() -> Arc<Ready> {
         parameters: 1,
         has_template: true,
         native_tools: false,
+        images: false,
         task: Task::Chat,
         embedding_length: None,
         computed_on: "the processor".to_owned(),
@@ -408,6 +409,7 @@ async fn models_swap_and_answer_the_same_again() {
     let open = |name| {
         let spec = crate::ModelSpec {
             path: &path,
+            projector: None,
             name,
             config: &config,
             adapters: &[],

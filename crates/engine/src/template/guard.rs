@@ -14,10 +14,16 @@ use std::borrow::Cow;
 use aho_corasick::{AhoCorasick, MatchKind};
 use serde_json::Value;
 
+use crate::vision::slots;
 use crate::vocabulary::{Token, Tokenize, Vocabulary};
 
 /// What follows is not a control token.
 const MARK: char = '\u{FDD0}';
+
+/// Whether a character means something to the template's own machinery.
+fn ours(character: char) -> bool {
+    character == MARK || slots::RESERVED.contains(&character)
+}
 
 /// Finds control tokens in text.
 pub(super) struct Guard {
@@ -40,7 +46,7 @@ impl Guard {
     /// Marks the control tokens that `text` imitates.
     pub(super) fn mark<'a>(&self, text: &'a str) -> Cow<'a, str> {
         let text: Cow<'a, str> =
-            if text.contains(MARK) { text.replace(MARK, "\u{FFFD}").into() } else { text.into() };
+            if text.contains(ours) { text.replace(ours, "\u{FFFD}").into() } else { text.into() };
         let mut places = self.places(&text);
         if places.is_empty() {
             return text;
@@ -179,6 +185,7 @@ mod tests {
     fn the_mark_itself_cannot_be_smuggled_in() {
         let expected = [vec![1_000_000], characters("\u{FFFD}x"), vec![1_000_001]].concat();
         assert_eq!(tokens("\u{FDD0}x", ""), expected);
+        assert_eq!(tokens("\u{FDD1}x", ""), expected, "nor the slot of an image");
     }
 
     #[test]

@@ -19,10 +19,12 @@ use serde_json::{Value, json};
 use crate::LoadError;
 use crate::output::Begins;
 use crate::tools::{Syntax, Thought};
+use crate::vision::slots::{self, Piece};
 use crate::vocabulary::{Token, Tokenize, Vocabulary};
 use guard::Guard;
 use jinja::Jinja;
 pub(crate) use jinja::python_json;
+pub(crate) use turns::Shown;
 use turns::Turns;
 
 /// For base models, which have no template: a plain transcript, which any text model
@@ -51,6 +53,10 @@ pub(crate) struct Traits {
     pub(crate) thought: Option<Thought>,
     /// It insists on call ids of nine letters and digits (Mistral).
     pub(crate) short_ids: bool,
+    /// It reads contents as lists of typed parts, and not as text (SmolVLM).
+    pub(crate) typed: bool,
+    /// The model sees images. Not the template's to say: an image is a slot in the words.
+    pub(crate) images: bool,
 }
 
 /// Writes conversations the way one model was taught.
@@ -59,6 +65,15 @@ pub(crate) struct ChatTemplate {
     traits: Traits,
     guard: Guard,
     own: bool,
+}
+
+/// A conversation as its template writes it.
+#[derive(Debug)]
+pub(crate) struct Rendered<'a> {
+    /// With slots for the images.
+    pub(crate) text: String,
+    /// The images, by the numbers of their slots.
+    pub(crate) images: Vec<Shown<'a>>,
 }
 
 /// A conversation in tokens, and what it takes to read the answer.
@@ -83,6 +98,12 @@ impl ChatTemplate {
         Ok(Self { jinja, traits, guard: Guard::new(vocabulary), own: source.is_some() })
     }
 
+    /// The same for a model that sees images, or does not.
+    pub(crate) fn seeing(mut self, images: bool) -> Self {
+        self.traits.images = images;
+        self
+    }
+
     /// What it can show.
     pub(crate) fn traits(&self) -> &Traits {
         &self.traits
@@ -97,8 +118,8 @@ impl ChatTemplate {
     }
 
     /// The conversation as text, control tokens written out and users' imitations of
-    /// them marked.
-    pub(crate) fn render(&self, chat: &Chat) -> Result<String, Failure> {
+    /// them marked, with slots for its images.
+    pub(crate) fn render<'a>(&'a self, chat: &'a Chat) -> Result<Rendered<'a>, Failure> {
         let turns = Turns::read(chat, &self.traits, &self.guard)?;
         let rendered = self.jinja.render(&turns.context()).or_else(|first| {
             // Many templates raise on turns they were not taught: a system prompt,
@@ -127,7 +148,9 @@ impl ChatTemplate {
                 None => text.push_str(opening),
             }
         }
-        Ok(text)
+        let images = turns.into_images();
+        all_shown(&text, images.len())?;
+        Ok(Rendered { text, images })
     }
 
     /// How the model shows its thinking, if it thinks.
@@ -148,12 +171,45 @@ impl ChatTemplate {
         }
     }
 
-    /// The tokens of rendered text.
-    pub(crate) fn tokenize(&self, text: &str, tokenizer: &dyn Tokenize, vocabulary: &Vocabulary) -> Prompt {
-        let tokens = begun(self.guard.tokenize(text, tokenizer), vocabulary);
+    /// The tokens of rendered text, and in its slots those of the images.
+    pub(crate) fn tokenize(
+        &self,
+        text: &str,
+        images: &[Vec<Token>],
+        tokenizer: &dyn Tokenize,
+        vocabulary: &Vocabulary,
+    ) -> Prompt {
+        let mut tokens = Vec::new();
+        for piece in slots::pieces(text) {
+            match piece {
+                Piece::Text(text) => tokens.extend(self.guard.tokenize(text, tokenizer)),
+                Piece::Image(number) => {
+                    tokens.extend(images.get(number).into_iter().flatten());
+                }
+            }
+        }
+        let tokens = begun(tokens, vocabulary);
         let turn_stops = if self.own { Vec::new() } else { TRANSCRIPT_STOPS.map(String::from).to_vec() };
         Prompt { tokens, turn_stops }
     }
+}
+
+/// Refuses what a template made of a conversation if an image is not in it, or twice.
+fn all_shown(text: &str, images: usize) -> Result<(), Failure> {
+    let mut times = vec![0; images];
+    for piece in slots::pieces(text) {
+        if let Piece::Image(number) = piece
+            && let Some(times) = times.get_mut(number)
+        {
+            *times += 1;
+        }
+    }
+    if times.iter().all(|&times| times == 1) {
+        return Ok(());
+    }
+    let message = "messages: the model's chat template does not show every image of this conversation once; \
+                   move the images to the last user turn";
+    Err(Failure::new(ErrorKind::InvalidRequest, message).with_param("messages"))
 }
 
 /// Tokens that begin as the vocabulary says prompts must.
@@ -172,6 +228,12 @@ pub(crate) fn wants_thinking(chat: &Chat) -> Option<bool> {
     let effort = reasoning.effort.map(|effort| effort != Effort::None);
     let budget = reasoning.budget_tokens.map(|tokens| tokens > 0);
     reasoning.enabled.or(effort).or(budget)
+}
+
+/// Writes a turn's content as a list of one part.
+fn typed_content(turn: &mut Value) {
+    let content = turn["content"].take();
+    turn["content"] = json!([{ "type": "text", "text": content }]);
 }
 
 /// A tool as templates know it.

@@ -4,9 +4,10 @@
 use serde_json::{Value, json};
 
 use super::jinja::Jinja;
-use super::{Traits, tool_value};
+use super::{Traits, tool_value, typed_content};
 use crate::tools::{Body, Syntax};
 
+const USER: &str = "needle-user";
 const SYSTEM: &str = "needle-system";
 const TOOL: &str = "needle_tool";
 const ARGUMENT: &str = "needle_argument";
@@ -14,10 +15,15 @@ const RESULT: &str = "needle-result";
 
 /// What the template can show.
 pub(super) fn probe(jinja: &Jinja) -> Traits {
+    let typed = !shows(jinja, &in_words(json!([user()]), false), &[USER])
+        && shows(jinja, &in_parts(json!([user()]), false), &[USER]);
+    let context = if typed { in_parts } else { in_words };
     let system =
         shows(jinja, &context(json!([{ "role": "system", "content": SYSTEM }, user()]), false), &[SYSTEM]);
     let told = shows(jinja, &context(json!([user()]), true), &[TOOL]);
     let mut traits = Traits {
+        typed,
+        images: false,
         system,
         tools: None,
         calls: true,
@@ -78,7 +84,7 @@ fn shows(jinja: &Jinja, context: &Value, words: &[&str]) -> bool {
 }
 
 fn user() -> Value {
-    json!({ "role": "user", "content": "needle-user" })
+    json!({ "role": "user", "content": USER })
 }
 
 fn called(as_text: bool, id: &str) -> Value {
@@ -92,7 +98,13 @@ fn called(as_text: bool, id: &str) -> Value {
     ])
 }
 
-fn context(messages: Value, tools: bool) -> Value {
+/// Contents as lists of parts.
+fn in_parts(mut messages: Value, tools: bool) -> Value {
+    messages.as_array_mut().into_iter().flatten().for_each(typed_content);
+    in_words(messages, tools)
+}
+
+fn in_words(messages: Value, tools: bool) -> Value {
     let tool = tool_value(&json!({
         "name": TOOL,
         "description": "a tool",

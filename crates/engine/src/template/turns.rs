@@ -3,20 +3,25 @@
 //! them where it does not.
 
 use message::{
-    Block, BlockKind, Chat, Dialect, Effort, ErrorKind, Failure, MediaSource, Message, Role, Tool,
+    Block, BlockKind, Chat, Dialect, Effort, ErrorKind, Failure, Media, MediaSource, Message, Role, Tool,
     ToolChoice, ToolKind,
 };
 use serde_json::{Map, Value, json};
 
 use super::guard::Guard;
 use super::jinja::python_json;
-use super::{Traits, tool_value, wants_thinking};
+use super::{Traits, tool_value, typed_content, wants_thinking};
 use crate::tools::{self, Syntax};
+use crate::vision::{Given, MAX_IMAGES, slots};
 
 /// The turns of a conversation, as JSON for a template.
 #[derive(Debug, Clone)]
-pub(super) struct Turns {
+pub(super) struct Turns<'a> {
     messages: Vec<Value>,
+    /// Contents are lists of typed parts.
+    typed: bool,
+    /// The images that the messages have slots for.
+    images: Vec<Shown<'a>>,
     tools: Value,
     /// What the client says of thinking, in the words templates ask for.
     thinking: Map<String, Value>,
@@ -24,10 +29,11 @@ pub(super) struct Turns {
     continued: Option<String>,
 }
 
-impl Turns {
+impl<'a> Turns<'a> {
     /// Reads a conversation for a template of these traits.
-    pub(super) fn read(chat: &Chat, traits: &Traits, guard: &Guard) -> Result<Self, Failure> {
-        let mut reader = Reader { traits, guard, messages: Vec::new(), names: Vec::new() };
+    pub(super) fn read(chat: &'a Chat, traits: &'a Traits, guard: &'a Guard) -> Result<Self, Failure> {
+        let mut reader =
+            Reader { traits, guard, messages: Vec::new(), names: Vec::new(), images: Vec::new() };
         let mut system = Vec::new();
         if !chat.system.is_empty() {
             system.push(reader.text(&chat.system, "system")?);
@@ -50,7 +56,14 @@ impl Turns {
         }
         let native = !tools.is_empty() && traits.tools.is_some();
         let tools = if native { tools.iter().map(tool_value).collect() } else { Value::Null };
-        let mut turns = Self { messages: reader.messages, tools, thinking: thinking(chat), continued: None };
+        let mut turns = Self {
+            messages: reader.messages,
+            typed: traits.typed,
+            images: reader.images,
+            tools,
+            thinking: thinking(chat),
+            continued: None,
+        };
         if !system.is_empty() && !traits.system {
             turns.open_with(&system);
         }
@@ -61,7 +74,7 @@ impl Turns {
     /// What a template is given.
     pub(super) fn context(&self) -> Value {
         let mut context = json!({
-            "messages": self.messages,
+            "messages": self.written(),
             "tools": self.tools,
             "add_generation_prompt": self.continued.is_none(),
         });
@@ -69,6 +82,18 @@ impl Turns {
             context[name] = value.clone();
         }
         context
+    }
+
+    /// The messages, in the form that the template reads.
+    fn written(&self) -> Value {
+        let mut messages = self.messages.clone();
+        messages.iter_mut().filter(|_| self.typed).for_each(typed_content);
+        Value::Array(messages)
+    }
+
+    /// The images, by the numbers of their slots.
+    pub(super) fn into_images(self) -> Vec<Shown<'a>> {
+        self.images
     }
 
     /// The text with which the client began the answer, if it did.
@@ -123,6 +148,15 @@ impl Turns {
             None => self.messages.insert(0, json!({ "role": "user", "content": system })),
         }
     }
+}
+
+/// An image that stands in a conversation.
+#[derive(Debug, Clone)]
+pub(crate) struct Shown<'a> {
+    /// What the client gave.
+    pub(crate) given: Given<'a>,
+    /// Where, for its errors.
+    pub(crate) path: String,
 }
 
 /// The tools the model is shown: none if it must not call any.
@@ -184,14 +218,15 @@ struct Reader<'a> {
     messages: Vec<Value>,
     /// Names of tools by the ids of their calls.
     names: Vec<(String, String)>,
+    images: Vec<Shown<'a>>,
 }
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
     fn say(&mut self, role: &str, content: String) {
         self.messages.push(json!({ "role": role, "content": content }));
     }
 
-    fn message(&mut self, index: usize, message: &Message) -> Result<(), Failure> {
+    fn message(&mut self, index: usize, message: &'a Message) -> Result<(), Failure> {
         let path = format!("messages.{index}.content");
         match message.role {
             Role::System | Role::Developer => {
@@ -205,7 +240,7 @@ impl Reader<'_> {
     }
 
     /// A user's turn: results of tools first, each its own turn, then the words.
-    fn user(&mut self, message: &Message, path: &str) -> Result<(), Failure> {
+    fn user(&mut self, message: &'a Message, path: &str) -> Result<(), Failure> {
         let mut words = Vec::new();
         let mut any_result = false;
         for (index, block) in message.content.iter().enumerate() {
@@ -224,7 +259,7 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn result(&mut self, id: &str, content: &[Block], is_error: bool, path: &str) -> Result<(), Failure> {
+    fn result(&mut self, id: &str, content: &'a [Block], is_error: bool, path: &str) -> Result<(), Failure> {
         let mut text = self.text(content, &format!("{path}.content"))?;
         if is_error {
             text = format!("Error: {text}");
@@ -251,7 +286,7 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn assistant(&mut self, message: &Message, path: &str) -> Result<(), Failure> {
+    fn assistant(&mut self, message: &'a Message, path: &str) -> Result<(), Failure> {
         let mut words = Vec::new();
         let mut calls = Vec::new();
         let mut thoughts = Vec::new();
@@ -327,7 +362,7 @@ impl Reader<'_> {
             .collect()
     }
 
-    fn text(&self, blocks: &[Block], path: &str) -> Result<String, Failure> {
+    fn text(&mut self, blocks: &'a [Block], path: &str) -> Result<String, Failure> {
         let texts: Result<Vec<String>, Failure> = blocks
             .iter()
             .enumerate()
@@ -337,7 +372,7 @@ impl Reader<'_> {
     }
 
     /// The words of a block, guarded.
-    fn block(&self, block: &Block, path: &str) -> Result<String, Failure> {
+    fn block(&mut self, block: &'a Block, path: &str) -> Result<String, Failure> {
         let what = match &block.kind {
             BlockKind::Text(text) | BlockKind::Refusal(text) => {
                 return Ok(self.guard.mark(text).into_owned());
@@ -348,6 +383,7 @@ impl Reader<'_> {
                 _ => "documents other than plain text",
             },
             BlockKind::Thinking { .. } | BlockKind::RedactedThinking(_) => return Ok(String::new()),
+            BlockKind::Image(media) if self.traits.images => return self.image(media, path),
             BlockKind::Image(_) => "images",
             BlockKind::Audio(_) => "sound",
             BlockKind::Video(_) => "video",
@@ -355,7 +391,19 @@ impl Reader<'_> {
             BlockKind::ToolResult { .. } => "tool results outside of user turns",
             BlockKind::Opaque { .. } => "this kind of block",
         };
-        let message = format!("{path}: this model takes text only, not {what}");
+        let takes = if self.traits.images { "text and images" } else { "text" };
+        let message = format!("{path}: this model takes {takes} only, not {what}");
         Err(Failure::new(ErrorKind::Unsupported, message).with_param(path))
+    }
+
+    /// The slot of an image.
+    fn image(&mut self, media: &'a Media, path: &str) -> Result<String, Failure> {
+        if self.images.len() >= MAX_IMAGES {
+            let message = format!("{path}: at most {MAX_IMAGES} images can be in one call");
+            return Err(Failure::new(ErrorKind::InvalidRequest, message).with_param(path.to_owned()));
+        }
+        let slot = slots::slot(self.images.len());
+        self.images.push(Shown { given: Given::read(media, path)?, path: path.to_owned() });
+        Ok(slot)
     }
 }

@@ -55,8 +55,8 @@ fn forget_others(all: &Path, ours: &Path) {
     }
 }
 
-/// What tells a model from another, and what it computes from what another build does.
-fn fingerprint(path: &Path, config: &Config) -> std::io::Result<String> {
+/// What tells a model's file from another, and what it computes from what another build does.
+pub(super) fn fingerprint(path: &Path, config: &Config) -> std::io::Result<String> {
     let mut file = File::open(path)?;
     let about = file.metadata()?;
     let modified = about.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();

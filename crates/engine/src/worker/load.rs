@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::backend::LoadedModel;
+use crate::backend::{LoadedModel, Mtmd};
 use crate::embed::{Inputs, Words};
 use crate::grammar::Grammars;
 use crate::protocol::Ready;
@@ -11,6 +11,7 @@ use crate::request::Requests;
 use crate::rerank::Pairs;
 use crate::scheduler::Origins;
 use crate::template::ChatTemplate;
+use crate::vision::Sight;
 use crate::{Adapter, Config, LoadError, ModelInfo, Task, backend};
 
 /// A model whose file is open.
@@ -33,6 +34,7 @@ pub(super) enum Reads {
 /// Opens the file at `path` and those of its adapters; `progress` hears how far that is, 0 to 1.
 pub(super) fn load(
     path: &Path,
+    projector: Option<&Path>,
     name: &str,
     config: &Config,
     adapters: &[Adapter],
@@ -41,12 +43,27 @@ pub(super) fn load(
     let model = Arc::new(LoadedModel::open(path, config, adapters, progress)?);
     tell_where(&model, name, config);
     let task = task(&model).map_err(|reason| LoadError::Model { path: path.to_owned(), reason })?;
-    match (task, adapters.first()) {
-        (Task::Chat, _) => chatter(model, name, config, adapters),
-        (_, Some(adapter)) => Err(unusable(adapter, "only models that answer have adapters")),
-        (Task::Embed, None) => Ok(embedder(model, name, config)),
-        (Task::Rerank, None) => Ok(ranker(model, name, config)),
+    match (task, projector, adapters.first()) {
+        (Task::Chat, projector, _) => {
+            let sight = projector.map(|projector| sight(&model, projector, config)).transpose()?;
+            chatter(model, sight, name, config, adapters)
+        }
+        (_, Some(projector), _) => Err(LoadError::Projector {
+            path: projector.to_owned(),
+            reason: "its model reads text only".to_owned(),
+        }),
+        (_, _, Some(adapter)) => Err(unusable(adapter, "only models that answer have adapters")),
+        (Task::Embed, ..) => Ok(embedder(model, name, config)),
+        (Task::Rerank, ..) => Ok(ranker(model, name, config)),
     }
+}
+
+/// Opens the second model, that looks at images for the first.
+fn sight(model: &Arc<LoadedModel>, path: &Path, config: &Config) -> Result<Sight, LoadError> {
+    let opened = Mtmd::open(path, model, config)?;
+    let name = super::keep::fingerprint(path, config)
+        .map_err(|source| LoadError::Read { path: path.to_owned(), source })?;
+    Ok(Sight::new(Box::new(opened), name.into_bytes(), Arc::clone(model.gallery())))
 }
 
 /// Says which chips there are, which were chosen, and why.
@@ -75,6 +92,7 @@ fn task(model: &LoadedModel) -> Result<Task, String> {
 
 fn chatter(
     model: Arc<LoadedModel>,
+    sight: Option<Sight>,
     name: &str,
     config: &Config,
     adapters: &[Adapter],
@@ -87,9 +105,11 @@ fn chatter(
     let vocabulary = model.vocabulary();
     let (default, with_tools) = (model.chat_template(None), model.chat_template(Some("tool_use")));
     let template = ChatTemplate::new(default.as_deref(), with_tools.as_deref(), vocabulary)?;
+    let template = template.seeing(sight.is_some());
     let info = ModelInfo {
         has_template: default.is_some(),
         native_tools: template.traits().tools.is_some(),
+        images: sight.is_some(),
         ..describe(&model, name, config)
     };
     let ready = Ready { thinks: template.thought().is_some(), info };
@@ -101,6 +121,7 @@ fn chatter(
         origins: Origins::new(config, fingerprints),
         model: Arc::clone(&model),
         template,
+        sight,
     };
     Ok(Loaded { model, ready, reads: Reads::Chats(Box::new(requests)) })
 }
@@ -139,6 +160,7 @@ fn describe(model: &LoadedModel, name: &str, config: &Config) -> ModelInfo {
         has_template: false,
         native_tools: false,
         task: Task::Chat,
+        images: false,
         embedding_length: None,
         computed_on: model.computed_on().0.to_owned(),
     }

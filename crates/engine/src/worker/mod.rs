@@ -97,7 +97,7 @@ pub(crate) fn serve(stream: UnixStream, place: Place) -> Result<(), WorkerError>
     let shared = Arc::new(Shared::default());
     let link = Arc::new(Link::new(stream.try_clone()?, Arc::clone(&shared.counters)));
     link.tell(&Report::Hello { version: VERSION })?;
-    let Some(Order::Open { version, path, name, config, adapters }) = orders.next()? else {
+    let Some(Order::Open { version, path, projector, name, config, adapters }) = orders.next()? else {
         return Err(WorkerError::Gateway("it did not say which model to load".to_owned()));
     };
     if version != VERSION {
@@ -116,7 +116,8 @@ pub(crate) fn serve(stream: UnixStream, place: Place) -> Result<(), WorkerError>
         return Ok(());
     }
     let (disk, folder) = keep::open(&path, &config).unzip();
-    let sandbox = sandbox::Sandbox::around(&path, &adapters, folder);
+    let beside = projector.iter().chain(adapters.iter().map(|adapter| &adapter.path));
+    let sandbox = sandbox::Sandbox::around(&path, beside, folder);
     let sandbox = (place == Place::Process && config.sandbox).then_some(sandbox);
     // What a file makes of its parser stays inside; a GPU's driver opens devices, sockets
     // and helpers when a model is loaded, so for it the door is shut after that.
@@ -134,6 +135,7 @@ pub(crate) fn serve(stream: UnixStream, place: Place) -> Result<(), WorkerError>
     let (jobs, waiting) = sync_channel::<Job>(places + COUNTS);
     let owner = Owner {
         path,
+        projector,
         name,
         config,
         adapters,

@@ -16,6 +16,7 @@ use crate::{Adapter, Config, LoadError};
 /// Everything that the thread takes with it.
 pub(super) struct Owner {
     pub(super) path: PathBuf,
+    pub(super) projector: Option<PathBuf>,
     pub(super) name: String,
     pub(super) config: Config,
     pub(super) adapters: Vec<Adapter>,
@@ -33,14 +34,29 @@ pub(super) struct Owner {
 impl Owner {
     /// The thread's whole life.
     pub(super) fn run(self) -> Result<(), Ended> {
-        let Self { path, name, config, adapters, disk, sandbox, link, shared, inboxes, waiting, work } = self;
-        let Loaded { model, ready, reads } = load::load(&path, &name, &config, &adapters, progress(&link))?;
+        let Self {
+            path,
+            projector,
+            name,
+            config,
+            adapters,
+            disk,
+            sandbox,
+            link,
+            shared,
+            inboxes,
+            waiting,
+            work,
+        } = self;
+        let Loaded { model, ready, reads } =
+            load::load(&path, projector.as_deref(), &name, &config, &adapters, progress(&link))?;
         if let Some(sandbox) = sandbox {
             sandbox.enter(&name);
         }
         let chats = matches!(reads, Reads::Chats(_));
         let tokens = ready.info.max_call_tokens;
-        let preparer = Preparer { reads, link: Arc::clone(&link), inboxes };
+        let places = config.slots as usize + config.queue;
+        let preparer = Preparer { reads, link: Arc::clone(&link), inboxes, places };
         let begin = || {
             prepare::start(preparer, waiting).map_err(LoadError::Thread)?;
             // A gateway that is gone is noticed by who reads the socket.

@@ -1,6 +1,7 @@
 //! From what was asked to work for the model's thread: templates, tokens and grammars
 //! take milliseconds, so a few threads of their own do them, and everything that can be
-//! refused is refused there.
+//! refused is refused there. Images take up to seconds: one more thread prepares the calls
+//! that have any, one after the other, so that no call of text waits for them.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -10,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use message::{Chat, Embed, Event, Failure, FinishReason, Rerank, Usage};
 
 use super::load::Reads;
-use super::{FULL, Link, read_json};
+use super::{COUNTS, FULL, Link, read_json};
 use crate::adapter::AdapterId;
 use crate::embed;
 use crate::engine::overloaded;
@@ -66,25 +67,54 @@ pub(super) struct Preparer {
     pub(super) reads: Reads,
     pub(super) link: Arc<Link>,
     pub(super) inboxes: Arc<Inboxes>,
+    /// Calls that may be in the engine at once.
+    pub(super) places: usize,
 }
 
 /// Starts the threads, which take jobs from `waiting` until nobody can send any.
 pub(super) fn start(preparer: Preparer, waiting: Receiver<Job>) -> io::Result<()> {
-    let shared = Arc::new((preparer, Mutex::new(waiting)));
+    let preparer = Arc::new(preparer);
+    // As many as wait for all threads: never full.
+    let (show, shown) = sync_channel(preparer.places + COUNTS);
+    let looker = Arc::clone(&preparer);
+    std::thread::Builder::new().name("look".to_owned()).spawn(move || {
+        shown.iter().for_each(|job| looker.take(job));
+    })?;
+    let waiting = Arc::new(Mutex::new(waiting));
     for _ in 0..PREPARERS {
-        let shared = Arc::clone(&shared);
+        let (preparer, waiting, show) = (Arc::clone(&preparer), Arc::clone(&waiting), show.clone());
         std::thread::Builder::new().name("prepare".to_owned()).spawn(move || {
-            let (preparer, waiting) = &*shared;
             let next = || waiting.lock().unwrap_or_else(PoisonError::into_inner).recv();
             while let Ok(job) = next() {
-                preparer.take(job);
+                match preparer.sees() && shows(&job.ask) {
+                    false => preparer.take(job),
+                    true => {
+                        if let Err(TrySendError::Full(job) | TrySendError::Disconnected(job)) =
+                            show.try_send(job)
+                        {
+                            job.outlet.send(Err(overloaded(FULL)));
+                        }
+                    }
+                }
             }
         })?;
     }
     Ok(())
 }
 
+/// Whether a conversation may have images: it is read by whoever prepares it.
+fn shows(ask: &Ask) -> bool {
+    // As a block is written; within words its quotes would be escaped.
+    const IMAGE: &str = "{\"Image\":";
+    matches!(ask, Ask::Chat(chat) | Ask::Count(chat) if chat.contains(IMAGE))
+}
+
 impl Preparer {
+    /// Whether the model sees images.
+    fn sees(&self) -> bool {
+        matches!(&self.reads, Reads::Chats(requests) if requests.sight.is_some())
+    }
+
     fn take(&self, job: Job) {
         let outlet = job.outlet.clone();
         if !outlet.abandoned() {
@@ -149,4 +179,29 @@ fn submit<T>(inbox: &Inbox<T>, work: T) -> Result<(), Failure> {
 
 fn lock<T>(inbox: &Inbox<T>) -> MutexGuard<'_, Option<SyncSender<T>>> {
     inbox.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use message::{Block, BlockKind, Dialect, Media, MediaSource, Message, Role};
+
+    use super::*;
+
+    #[test]
+    fn calls_with_images_are_told_by_their_text() {
+        let ask = |kind: BlockKind| {
+            let mut chat = Chat::new(Dialect::OpenAiChat);
+            let mut message = Message::text(Role::User, "look");
+            message.content.push(Block::new(kind));
+            chat.messages.push(message);
+            Ask::Chat(serde_json::to_string(&chat).unwrap())
+        };
+        let source = MediaSource::Base64("aGk=".into());
+        let media = Media { media_type: Some("image/png".into()), name: None, source };
+        assert!(shows(&ask(BlockKind::Image(media.clone()))));
+        let content = vec![Block::new(BlockKind::Image(media))];
+        let result = BlockKind::ToolResult { id: "1".into(), content, plain: false, is_error: None };
+        assert!(shows(&ask(result)));
+        assert!(!shows(&ask(BlockKind::Text("{\"Image\":1}".into()))), "only words");
+    }
 }

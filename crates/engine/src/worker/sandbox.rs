@@ -9,29 +9,32 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::Adapter;
-
 /// What is needed to shut a worker in.
 #[derive(Debug)]
 #[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "only Linux shuts it in"))]
 pub(super) struct Sandbox {
-    /// The model's file, or its folder if it lies in several files, and its adapters'.
+    /// The model's file, or its folder if it lies in several files, and those beside it.
     models: Vec<PathBuf>,
     /// The one folder it may write to.
     cache: Option<PathBuf>,
 }
 
 impl Sandbox {
-    /// The sandbox of a worker for the model at `path` and its adapters, which may write to `cache`.
-    pub(super) fn around(path: &Path, adapters: &[Adapter], cache: Option<PathBuf>) -> Self {
+    /// The sandbox of a worker for the model at `path` and other files that it reads, which may
+    /// write to `cache`.
+    pub(super) fn around<'p>(
+        path: &Path,
+        beside: impl Iterator<Item = &'p PathBuf>,
+        cache: Option<PathBuf>,
+    ) -> Self {
         let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
         let path = real(path);
         let model = match path.parent() {
             Some(folder) if super::is_split(&path) => folder.to_owned(),
             _ => path,
         };
-        let adapters = adapters.iter().map(|adapter| real(&adapter.path));
-        Self { models: std::iter::once(model).chain(adapters).collect(), cache }
+        let beside = beside.map(|path| real(path));
+        Self { models: std::iter::once(model).chain(beside).collect(), cache }
     }
 
     /// Shuts this thread and all that it will start in; other programs, processes and the
@@ -213,16 +216,17 @@ mod tests {
         create_dir(&cache).unwrap();
         let (model, secret) = (models.join("m.gguf"), models.join("secret"));
         write(&model, "GGUF").unwrap();
+        let projector = models.join("mmproj-m.gguf");
+        write(&projector, "GGUF").unwrap();
         write(&secret, "s").unwrap();
-        let adapter = Adapter { name: "a".into(), path: home.path().join("a.gguf"), scale: 1.0 };
-        write(&adapter.path, "A").unwrap();
-        let sandbox = Sandbox::around(&model, std::slice::from_ref(&adapter), Some(cache.clone()));
+        let sandbox = Sandbox::around(&model, std::iter::once(&projector), Some(cache.clone()));
         inside(|| {
             // A kernel without Landlock can only say so; the log does.
             if restrict_files(&sandbox).unwrap() == landlock::RulesetStatus::NotEnforced {
                 return;
             }
-            assert_eq!((read(&model).unwrap(), read(&adapter.path).unwrap()), (b"GGUF".into(), b"A".into()));
+            assert_eq!(read(&model).unwrap(), b"GGUF");
+            assert_eq!(read(&projector).unwrap(), b"GGUF");
             denied(read(&secret));
             denied(File::create(models.join("new")));
             denied(File::options().append(true).open(&model));
@@ -240,7 +244,7 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let first = home.path().join("m-00001-of-00002.gguf");
         write(&first, "GGUF").unwrap();
-        assert_eq!(Sandbox::around(&first, &[], None).models, [home.path().canonicalize().unwrap()]);
+        assert_eq!(Sandbox::around(&first, [].iter(), None).models, [home.path().canonicalize().unwrap()]);
     }
 
     #[test]

@@ -1,7 +1,9 @@
-//! A model of the list `models`: its name alone, or a table that says when it is in memory.
+//! A model of the list `models`: its name alone, or a table that says when it is in memory
+//! and by which file it sees images.
 //!
 //! ```toml
-//! models = ["smollm2-135m-instruct", { model = "qwen3-8b", load = "demand", keep_alive_s = 600 }]
+//! models = ["smollm2-135m-instruct", { model = "qwen3-8b", load = "demand", keep_alive_s = 600 },
+//!           { model = "smolvlm.gguf", projector = "mmproj-smolvlm.gguf" }]
 //! ```
 
 use std::fmt;
@@ -16,6 +18,8 @@ use serde::{Deserialize, Deserializer};
 pub(crate) struct Served {
     /// A catalog id or a GGUF file.
     pub(crate) model: String,
+    /// The file of a second model, that looks at images for it.
+    pub(crate) projector: Option<String>,
     /// When it is in memory.
     pub(crate) residence: Residence,
 }
@@ -23,7 +27,7 @@ pub(crate) struct Served {
 impl Served {
     /// A model of which nothing else is said.
     pub(crate) fn named(model: &str) -> Self {
-        Self { model: model.to_owned(), residence: Residence::default() }
+        Self { model: model.to_owned(), projector: None, residence: Residence::default() }
     }
 }
 
@@ -32,6 +36,7 @@ impl Served {
 #[serde(deny_unknown_fields)]
 struct Table {
     model: String,
+    projector: Option<String>,
     #[serde(default)]
     load: Load,
     keep_alive_s: Option<u64>,
@@ -60,13 +65,13 @@ impl<'de> Visitor<'de> for Reader {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Served, A::Error> {
-        let Table { model, load, keep_alive_s, pinned } =
+        let Table { model, projector, load, keep_alive_s, pinned } =
             Table::deserialize(MapAccessDeserializer::new(map))?;
         if pinned && keep_alive_s.is_some() {
             return Err(A::Error::custom(format!(
                 "{model}: what is pinned is never unloaded, so it has no keep_alive_s; leave one of them out"
             )));
         }
-        Ok(Served { model, residence: Residence { load, keep_alive_s, pinned } })
+        Ok(Served { model, projector, residence: Residence { load, keep_alive_s, pinned } })
     }
 }

@@ -27,6 +27,8 @@ pub(crate) struct LocalModel {
     name: String,
     /// The file, if it is here.
     pub(crate) path: Option<PathBuf>,
+    /// The file of the second model, that looks at images for it.
+    projector: Option<PathBuf>,
     /// Fine-tuned variants of it.
     adapters: Vec<Adapter>,
     context_length: Option<u64>,
@@ -62,12 +64,17 @@ pub(super) fn find(config: &Config, home: &Home, catalog: &Catalog) -> Result<Ve
 }
 
 fn find_one(served: &Served, config: &Config, home: &Home, catalog: &Catalog) -> Result<LocalModel, Exit> {
-    let Served { model: named, residence } = served;
+    let Served { model: named, projector, residence } = served;
     let adapters = adapters(&Config::local_id(named), config)?;
-    let found = |id: String, name: String, path: Option<PathBuf>, context_length: Option<u64>| LocalModel {
+    let projector = projector.as_ref().map(|file| config.folder().join(file));
+    if let Some(path) = projector.as_ref().filter(|path| !path.is_file()) {
+        return Err(Exit::new(Code::NotFound, format!("there is no projector file {}", path.display())));
+    }
+    let found = |id: String, name: String, path, projector, context_length| LocalModel {
         id,
         name,
         path,
+        projector,
         adapters,
         context_length,
         residence: *residence,
@@ -80,7 +87,8 @@ fn find_one(served: &Served, config: &Config, home: &Home, catalog: &Catalog) ->
             return Err(Exit::new(Code::NotFound, format!("there is no model file {}", path.display())));
         }
         let id = Config::local_id(named);
-        return Ok(found(id.clone(), id, Some(path), None));
+        let projector = projector.or_else(|| beside(&path, &id));
+        return Ok(found(id.clone(), id, Some(path), projector, None));
     }
     let known = catalog.get(named);
     let path = file(named, config, home);
@@ -90,7 +98,14 @@ fn find_one(served: &Served, config: &Config, home: &Home, catalog: &Catalog) ->
     }
     let name = known.map_or_else(|| named.clone(), |model| model.name.clone());
     let context_length = known.map(|model| u64::from(model.context_length));
-    Ok(found(named.clone(), name, path, context_length))
+    let projector = projector.or_else(|| beside(&home.models().join(named), named));
+    Ok(found(named.clone(), name, path, projector, context_length))
+}
+
+/// The projector that lies beside a model's file and is named after it.
+fn beside(path: &Path, id: &str) -> Option<PathBuf> {
+    let path = path.with_file_name(format!("mmproj-{id}.gguf"));
+    path.is_file().then_some(path)
 }
 
 /// The adapters of a model, whose files must be here.
@@ -159,13 +174,14 @@ impl LocalModel {
         let beside = self.adapters.iter().filter_map(|adapter| adapter.path.metadata().ok());
         let beside: u64 = beside.map(|file| file.len()).sum();
         let footprint = head.as_ref().map_or_else(Footprint::default, |head| Footprint {
-            file_bytes: head.size_bytes + beside,
+            file_bytes: head.size_bytes + beside + self.projector_bytes(),
             bytes_per_1000_tokens: head.memory.as_ref().map_or(0, |memory| memory.bytes_per_1000_tokens),
         });
         let mut config = config.engine.clone();
         config.saved_folder.get_or_insert_with(|| home.path().join("cache"));
         let spec = ModelSpec {
             path: &path,
+            projector: self.projector.as_deref(),
             name: &self.id,
             config: &config,
             adapters: &self.adapters,
@@ -195,6 +211,11 @@ impl LocalModel {
         }
         self.settled.store(true, Ordering::Release);
         Ok(())
+    }
+
+    fn projector_bytes(&self) -> u64 {
+        let about = self.projector.as_ref().and_then(|path| path.metadata().ok());
+        about.map_or(0, |about| about.len())
     }
 
     fn cannot(&self, path: &Path, error: engine::LoadError) -> Exit {
@@ -240,7 +261,7 @@ impl LocalModel {
             provider: "local".to_owned(),
             created_s: self.path.as_deref().and_then(modified_s).unwrap_or_else(now_s),
             context_length: opened.and_then(|opened| opened.context_length).or(self.context_length),
-            images: false,
+            images: self.projector.is_some(),
             alias_of: Vec::new(),
         };
         let service = match opened.and_then(|opened| choose(&opened.engine)) {

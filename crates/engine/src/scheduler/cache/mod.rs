@@ -19,6 +19,7 @@ use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
 use crate::backend::{Backend, Holders, SequenceId};
+use crate::vision::is_pseudo;
 use crate::vocabulary::Token;
 pub(crate) use disk::Disk;
 use saved::Saved;
@@ -303,7 +304,8 @@ impl PrefixCache {
         let siblings = &self.tree.node(last).children;
         let common = |&node: &NodeId| {
             let node = self.tree.node(node);
-            let same = node.tokens.iter().zip(rest).take_while(|(a, b)| a == b).count();
+            // A row of an image is known by few bits: one alone is not enough to be trusted.
+            let same = node.tokens.iter().zip(rest).take_while(|(a, b)| a == b && !is_pseudo(**a)).count();
             Some((same, node.holders.first()?))
         };
         let best = siblings.iter().rev().take(MAX_SIBLINGS).filter_map(common).max();

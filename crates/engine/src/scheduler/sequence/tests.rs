@@ -31,6 +31,7 @@ fn sequence(writer: Writer) -> (NewSequence, Inlet) {
     let root = Root { domain: "".into(), adapter: "".into() };
     let origin = Origin { principal: "somebody".into(), root, adapter: 0, batch: false, deadline: None };
     let new = NewSequence {
+        pictures: Vec::new(),
         origin,
         tokens: vec![0],
         max_tokens: 2000,

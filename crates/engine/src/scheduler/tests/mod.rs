@@ -58,6 +58,7 @@ fn call_with_room(length: usize, last: u8, max_tokens: usize, room: usize) -> (N
     let mut tokens = vec![0; length];
     tokens[length - 1] = Token::from(last - b'a');
     let new = NewSequence {
+        pictures: Vec::new(),
         origin: origin("somebody"),
         sampler: Sampler::new(SamplingParams::default(), &tokens),
         tokens,
