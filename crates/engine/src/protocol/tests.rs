@@ -166,7 +166,7 @@ fn number() -> impl Strategy<Value = serde_json::Number> {
 }
 
 fn event() -> impl Strategy<Value = Event> {
-    use message::{BlockHead, Delta};
+    use message::Delta;
     let reason = prop_oneof![
         Just(FinishReason::EndTurn),
         Just(FinishReason::MalformedToolUse),
