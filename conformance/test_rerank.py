@@ -12,7 +12,7 @@ import boto3
 import botocore.exceptions
 import cohere
 import pytest
-from cohere.errors import BadRequestError
+from cohere.errors import BadRequestError, UnprocessableEntityError
 
 import crossencoder
 from asks import MODEL
@@ -134,11 +134,11 @@ def test_the_best_few(ranker, best):
 
 def test_a_model_does_one_thing(ranker):
     sdk = cohere.ClientV2(api_key=ranker.key.bearer, base_url=ranker.url)
-    with pytest.raises(BadRequestError, match="ask a rerank model"):
+    with pytest.raises(UnprocessableEntityError, match="ask a rerank model"):
         sdk.rerank(model=MODEL, query="x", documents=["y"])
-    with pytest.raises(BadRequestError, match="scores documents"):
+    with pytest.raises(UnprocessableEntityError, match="scores documents"):
         sdk.chat(model=RERANKER, messages=[{"role": "user", "content": "x"}])
-    with pytest.raises(BadRequestError, match="scores documents"):
+    with pytest.raises(UnprocessableEntityError, match="scores documents"):
         sdk.embed(model=RERANKER, texts=["x"], input_type="search_query", embedding_types=["float"])
 
 

@@ -4,8 +4,8 @@ use std::io::{self, Read};
 use std::time::Duration;
 
 use message::{
-    AuthFault, Block, BlockKind, CacheMarker, Chat, Dialect, Embed, EmbedInput, ErrorKind, Event, Failure,
-    FinishReason, Message, OutputFormat, Ranked, Reasoning, Rerank, RerankDocument, Retry, Role,
+    AuthFault, Block, BlockHead, BlockKind, CacheMarker, Chat, Dialect, Embed, EmbedInput, ErrorKind, Event,
+    Failure, FinishReason, Message, OutputFormat, Ranked, Reasoning, Rerank, RerankDocument, Retry, Role,
     TokenLogprob, Tool, ToolChoice, ToolKind, TopLogprob, Usage,
 };
 use proptest::prelude::*;
@@ -173,7 +173,7 @@ fn number() -> impl Strategy<Value = serde_json::Number> {
 }
 
 fn event() -> impl Strategy<Value = Event> {
-    use message::{BlockHead, Delta};
+    use message::Delta;
     let reason = prop_oneof![
         Just(FinishReason::EndTurn),
         Just(FinishReason::MalformedToolUse),
@@ -264,8 +264,8 @@ proptest! {
 
 #[test]
 fn what_the_engine_never_says_does_not_cross() {
-    let ranking = Event::Ranking(Vec::new());
-    assert_eq!(Said::all(vec![ranking]).unwrap_err().kind, ErrorKind::Internal);
+    let refusal = Event::BlockStart { index: 0, block: BlockHead::Refusal };
+    assert_eq!(Said::all(vec![refusal]).unwrap_err().kind, ErrorKind::Internal);
 }
 
 #[test]
