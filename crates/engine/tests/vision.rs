@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a panic here is the report")]
 
 #[path = "support/projector.rs"]
+#[allow(unreachable_pub, reason = "shared with unit tests")]
 mod projector;
 mod support;
 

@@ -2,7 +2,6 @@
 
 use std::io::Read;
 use std::num::NonZeroU32;
-use std::ops::Range;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};

@@ -215,8 +215,9 @@ fn own_pipeline(model: &LoadedModel, projector: &str, pixels: &Pixels, words: [&
     let params = llama_cpp_2::context::params::LlamaContextParams::default()
         .with_n_ctx(std::num::NonZeroU32::new(512))
         .with_n_threads(1)
-        .with_n_threads_batch(1);
-    let mut context = model.raw().new_context(llama_cpp(), params).unwrap();
+        .with_n_threads_batch(1)
+        .with_type_v(super::llama::value_type(model, &Config::default()));
+    let mut context = model.context(params, 512).unwrap();
     chunks.eval_chunks(&mut mtmd, &mut context, 0, 0, 16, true).unwrap();
     context.get_logits_ith(-1).to_vec()
 }
@@ -226,7 +227,7 @@ fn an_image_is_computed_as_by_llama_cpps_own_pipeline() {
     let folder = tempfile::tempdir().unwrap();
     let path = projector::projector(folder.path());
     let config = Config { threads: Some(1), context_tokens: 512, slots: 4, ..Config::default() };
-    let model = std::sync::Arc::new(LoadedModel::open(&model::model_path(), &config, |_| ()).unwrap());
+    let model = std::sync::Arc::new(LoadedModel::open(&model::model_path(), &config, &[], |_| ()).unwrap());
     let mut mtmd = Mtmd::open(&path, &model, &config).unwrap();
     let mut llama = Llama::new(&model, &config).unwrap();
     let words = ["<|im_start|>user\nLook at this: ", " What is it?<|im_end|>\n<|im_start|>assistant\n"];
