@@ -69,7 +69,7 @@ class Anthropic:
     def look(self, source: dict) -> tuple[str, int]:
         parts = [{"type": "image", "source": source}, {"type": "text", "text": WHAT}]
         answer = self.sdk.messages.create(
-            model=MODEL, messages=[{"role": "user", "content": parts}], max_tokens=12, temperature=0
+            model=MODEL, messages=[{"role": "user", "content": parts}], max_tokens=12, extra_body={"temperature": 0}
         )
         usage = answer.usage
         return answer.content[0].text, usage.input_tokens + (usage.cache_read_input_tokens or 0)

@@ -52,6 +52,9 @@ pub struct Config {
     /// asks. Without it prompts of thousands of tokens are read faster, and the same greedy
     /// question may now and then be answered in other words. Answers are never changed by
     /// others' prompts.
+    ///
+    /// It takes weights that are quantized: ggml multiplies F16 and F32 on some processors in
+    /// another order for one token than for several, and so what adapters add.
     pub exact: bool,
     /// With whom a call shares what has been computed of its prompt.
     pub sharing: Sharing,

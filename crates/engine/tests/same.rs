@@ -15,14 +15,12 @@ mod support;
 
 use engine::{Config, Engine, Sharing};
 use futures_util::future::join_all;
-use message::{Chat, Delta, Event, TokenLogprob};
-use support::{chat, config, events, model_path};
+use message::TokenLogprob;
+use support::same::{answer as answer_of, compare};
+use support::{config, model_path};
 
 /// Tokens of each answer.
 const TOKENS: u64 = 24;
-/// Log-probabilities closer than this have been seen to change places for nothing but
-/// another order of the same sums (SmolLM2 Q4_1; up to 0.32).
-const ROUNDING: f32 = 0.5;
 
 const BEGINNING: &str = "The harbour town lay between two hills, and everybody who lived there knew the \
     sound of the bell that called the boats home when the fog came in from the sea. ";
@@ -56,21 +54,8 @@ fn prompts() -> Vec<String> {
     all.enumerate().map(text).take(wanted).collect()
 }
 
-fn asked(prompt: &str) -> Chat {
-    let mut asked = chat(prompt, TOKENS);
-    asked.raw = true;
-    asked.sampling.logprobs = Some(2);
-    asked
-}
-
 async fn answer(engine: &Engine, prompt: &str) -> Vec<TokenLogprob> {
-    let mut tokens = Vec::new();
-    for event in events(engine, asked(prompt)).await.unwrap() {
-        if let Event::Delta { delta: Delta::Text { logprobs, .. }, .. } = event {
-            tokens.extend(logprobs);
-        }
-    }
-    tokens
+    answer_of(engine, prompt, TOKENS).await
 }
 
 async fn one_by_one(engine: &Engine, prompts: &[String]) -> Vec<Vec<TokenLogprob>> {
@@ -85,28 +70,6 @@ fn load(change: impl FnOnce(&mut Config)) -> Engine {
     let mut config = Config { sharing: Sharing::Nobody, context_tokens: 4096, ..config() };
     change(&mut config);
     Engine::load(&model_path(), "same", config).unwrap()
-}
-
-/// How many answers are the same to the last token; the others must have an excuse.
-fn compare(what: &str, exact: bool, expected: &[Vec<TokenLogprob>], found: &[Vec<TokenLogprob>]) {
-    let mut same = 0;
-    for (number, (expected, found)) in expected.iter().zip(found).enumerate() {
-        let differs = expected.iter().zip(found).position(|(a, b)| a.token != b.token);
-        let Some(at) = differs else {
-            assert_eq!(expected.len(), found.len(), "{what}: prompt {number} ends elsewhere");
-            same += 1;
-            continue;
-        };
-        let gap = expected[at].top[0].logprob - expected[at].top[1].logprob;
-        eprintln!("{what}: prompt {number} differs at token {at}; the two likeliest were {gap} apart");
-        assert!(
-            !exact && gap < ROUNDING,
-            "{what}: prompt {number}, token {at}: {:?} / {:?}",
-            expected[at],
-            found[at]
-        );
-    }
-    eprintln!("{what}: {same} of {} answers are the same", expected.len());
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@
 pub mod lora;
 mod model;
 pub mod reranker;
+pub mod same;
 
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
