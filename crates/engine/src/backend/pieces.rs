@@ -3,11 +3,10 @@
 //! A context applies one adapter at a time, so the tokens of each go by themselves; and so do
 //! the rows of images, which llama.cpp takes in another form than tokens.
 //!
-//! On a CPU, unless each token is computed as if it stood alone
-//! ([`value_type`](super::llama::value_type)), attention goes in tiles from 64 tokens on:
+//! On a CPU attention goes in tiles from 64 tokens on, where keys and values are of one type:
 //! several times faster where it looks far back, and with other roundings, which must not
 //! reach the answers beside it. So a long stretch of a prompt goes by itself, and everything
-//! else in groups below that.
+//! else in groups below that; or, for exact answers, all in groups below that.
 
 use std::ops::Range;
 
@@ -19,6 +18,8 @@ use crate::vision::is_pseudo;
 pub(super) enum Cut {
     /// Between adapters, and between tokens and images.
     Adapters,
+    /// There, and so that nothing goes in tiles.
+    Rows,
     /// There, and around what goes in tiles.
     Tiles,
 }
@@ -32,6 +33,7 @@ pub(super) fn pieces(batch: &[BatchToken], cut: Cut) -> Vec<Range<usize>> {
     for alike in batch.chunk_by(alike) {
         match cut {
             Cut::Adapters => pieces.push(start..start + alike.len()),
+            Cut::Rows => split(&(start..start + alike.len()), &mut pieces),
             Cut::Tiles => tiles(alike, start, &mut pieces),
         }
         start += alike.len();
@@ -95,13 +97,16 @@ mod tests {
     fn never_are_there_so_many_that_attention_goes_in_tiles() {
         assert_eq!(ends(&[1; 100]), [63, 100]);
         assert_eq!(ends(&[40, 40]), [63, 80]);
+        assert_eq!(pieces(&batch(&[1, 100]), Cut::Rows), [0..63, 63..101]);
     }
     #[test]
     fn tokens_of_several_adapters_are_never_computed_at_once() {
         let batch: Vec<BatchToken> =
             [0, 0, 1, 1, 1, 2].iter().zip(0..).map(|(&adapter, at)| token(0, at, adapter)).collect();
         assert_eq!(pieces(&batch, Cut::Adapters), [0..2, 2..5, 5..6]);
-        assert_eq!(pieces(&batch, Cut::Tiles), [0..2, 2..5, 5..6]);
+        for cut in [Cut::Rows, Cut::Tiles] {
+            assert_eq!(pieces(&batch, cut), [0..2, 2..5, 5..6]);
+        }
         assert!(pieces(&[], Cut::Adapters).is_empty());
     }
 

@@ -50,7 +50,6 @@ fn plain_loop(model: &LoadedModel, prompt: &str) -> String {
     use llama_cpp_2::token::LlamaToken;
 
     let params = LlamaContextParams::default().with_n_ctx(std::num::NonZeroU32::new(512)).with_n_threads(1);
-    let params = params.with_type_v(super::llama::value_type(model, &Config::default()));
     let mut context = model.context(params.with_n_threads_batch(1), 512).unwrap();
     let mut sampler = LlamaSampler::chain_simple([LlamaSampler::greedy()]);
     let mut batch = LlamaBatch::new(512, 1);
@@ -215,8 +214,7 @@ fn own_pipeline(model: &LoadedModel, projector: &str, pixels: &Pixels, words: [&
     let params = llama_cpp_2::context::params::LlamaContextParams::default()
         .with_n_ctx(std::num::NonZeroU32::new(512))
         .with_n_threads(1)
-        .with_n_threads_batch(1)
-        .with_type_v(super::llama::value_type(model, &Config::default()));
+        .with_n_threads_batch(1);
     let mut context = model.context(params, 512).unwrap();
     chunks.eval_chunks(&mut mtmd, &mut context, 0, 0, 16, true).unwrap();
     context.get_logits_ith(-1).to_vec()

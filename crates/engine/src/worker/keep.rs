@@ -63,7 +63,8 @@ pub(super) fn fingerprint(path: &Path, config: &Config) -> std::io::Result<Strin
     let mut digest = Sha256::new();
     // Values are of another type, and attention goes another way.
     let exact = config.exact && !crate::backend::gpus(config);
-    digest.update(format!("{MADE_BY} {FORM} {exact} {} {}", about.len(), modified.as_nanos()));
+    let parts = exact && config.threads() > 1;
+    digest.update(format!("{MADE_BY} {FORM} {exact} {parts} {} {}", about.len(), modified.as_nanos()));
     let mut sample = Vec::with_capacity(SAMPLE_BYTES);
     for at in 0..SAMPLES {
         sample.clear();
